@@ -1,0 +1,1 @@
+"""Enrichers: what public knowledge says of an alert. One file a thing."""

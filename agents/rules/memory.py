@@ -1,0 +1,77 @@
+"""What was concluded of alerts like this one before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agents.rules._reading import claim, is_lowerable
+from aurora.kernel.models.verdict import Contribution
+from aurora.sdk import rule
+from aurora.sdk.view import TriageView
+
+_ANALYST = {"malicious": 30.0, "suspicious": 12.0, "benign": -35.0}
+_MODEL = {"malicious": 2.0, "suspicious": 1.0, "benign": -2.0}
+_RULES = {"malicious": 1.0, "suspicious": 0.5, "benign": -1.0}
+_FRESH_DAYS = 90.0  # a quarter: access reviews and scan schedules repeat at least that often
+_STALE_DAYS = 365.0
+_UNKNOWN_DAYS = 99_999.0
+
+
+@rule(id="memory.analyst", version="1", title="Decision of an analyst on the same fingerprint")
+def analyst(view: TriageView) -> Iterator[Contribution]:
+    """Follow what an analyst decided of an alert with the same rule, entities and observables.
+
+    Looks for: `past_verdict` findings decided by an analyst, the youngest one.
+
+    Why: nobody knows the house better. The fingerprint makes sure that it is the same thing, yet a
+    command line is not part of it, so that fresh evidence may still outweigh an old decision.
+
+    Weights: -35 benign (closes), +30 malicious, +12 suspicious; full for 90 days, half up to a year, when
+    it no longer closes, a tenth after that. The lowering one is chosen to outweigh a high severity (6), the
+    strongest detection (14) and a telling command (11) together.
+
+    Refuted by: a younger decision.
+    """
+    decisions = sorted((_age(each.attributes.get("age_days", "")), each.id, each)
+                       for each in view.found("past_verdict",
+                                              decided_by="analyst") if each.attributes.get("label") in _ANALYST)
+    for age, _, each in decisions[:1]:
+        weight = _ANALYST[each.attributes["label"]]
+        share = 1.0 if age <= _FRESH_DAYS else 0.5 if age <= _STALE_DAYS else 0.1
+        if weight > 0 or is_lowerable(each):
+            yield Contribution(rule="memory.analyst", weight=weight * share, closes=weight < 0 and age <= _FRESH_DAYS,
+                               claim=claim(f"An analyst called the same alert {each.attributes['label']}, {age:.0f} "
+                                           f"days ago", each.id))
+
+
+@rule(id="memory.machine", version="1", title="Earlier verdict of rules or a model on the same fingerprint")
+def machine(view: TriageView) -> Iterator[Contribution]:
+    """Note what rules or a model concluded before, for next to nothing.
+
+    Why: the same evidence under the same rules gives the same verdict; to count it again would be to
+    believe oneself for having said it.
+
+    Weights: a model +2, +1 or -2; rules +1, +0.5 or -1. Neither closes.
+
+    Refuted by: an analyst.
+    """
+    for decided_by, weights in (("model", _MODEL), ("rules", _RULES)):
+        past = sorted((_age(each.attributes.get("age_days", "")), each.id, each)
+                      for each in view.found("past_verdict", decided_by=decided_by)
+                      if each.attributes.get("label") in weights)
+        for _, _, each in past[:1]:
+            weight = weights[each.attributes["label"]]
+            if weight > 0 or is_lowerable(each):
+                who = "A model" if decided_by == "model" else "The rules"
+                yield Contribution(rule="memory.machine", weight=weight,
+                                   claim=claim(f"{who} called the same alert {each.attributes['label']} before",
+                                               each.id))
+
+
+def _age(text: str) -> float:
+    """Return the age in days; one that cannot be read counts as stale."""
+    try:
+        age = float(text)
+    except ValueError:
+        return _UNKNOWN_DAYS
+    return age if 0.0 <= age < _UNKNOWN_DAYS else 0.0 if age < 0.0 else _UNKNOWN_DAYS

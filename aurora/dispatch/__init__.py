@@ -1,0 +1,1 @@
+"""Work: who runs which task, and what happens when it fails."""

@@ -1,0 +1,47 @@
+"""Who holds a lease: named so that a dead owner on this machine is recognised at once."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from aurora.kernel.ids import IdFactory
+
+
+def this_owner(ids: IdFactory) -> str:
+    """Return a name for this process: host, process id, start of the process, and a random end."""
+    return f"{socket.gethostname()[:24]}:{os.getpid()}:{_started(os.getpid())}:{ids().hex[-6:]}"
+
+
+def is_dead(owner: str) -> bool:
+    """Tell whether an owner was a process of this machine that has ended.
+
+    A wrong "dead" costs nothing but repeated work: the epoch fences the old owner's writes.
+    """
+    host, pid, started, _ = owner.rsplit(":", 3)
+    if host != socket.gethostname()[:24]:
+        return False
+    return _started(int(pid)) != started
+
+
+def _started(pid: int) -> str:
+    """Return when a process started, in clock ticks since boot; `gone` if there is none."""
+    try:
+        # The process name in brackets may hold anything, so count fields from the last bracket (proc(5)).
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+    except FileNotFoundError:
+        return _alive_elsewhere(pid)
+
+
+def _alive_elsewhere(pid: int) -> str:
+    """The same on systems without procfs: only whether the process exists."""
+    if Path("/proc/self").exists():
+        return "gone"
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return "gone"
+    except PermissionError:
+        return "there"
+    return "there"

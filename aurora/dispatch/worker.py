@@ -1,0 +1,214 @@
+"""The in-process worker: claims tasks by lease and epoch, runs their graph, settles them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from aurora.dispatch.owner import is_dead, this_owner
+from aurora.kernel.clock import Clock
+from aurora.kernel.errors import AuroraError, LeaseLost
+from aurora.kernel.ids import AlertId, IdFactory
+from aurora.kernel.models import Task, TaskState
+from aurora.storage.unit_of_work import Storage
+
+LEASE = timedelta(seconds=10)
+"""How long a claim holds without a heartbeat."""
+
+BEAT = LEASE / 3
+"""Time between two renewals of the leases."""
+
+ATTEMPTS = 5
+"""Claims of one task at most: a record that kills its worker five times will do so a sixth time."""
+
+SLICE = 64
+"""Tasks claimed at once: half a second of work for one job, well below the lease."""
+
+SETTLED_AT_ONCE = 16
+"""Finished tasks settled in one transaction."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that came to its end; its task is still to be settled."""
+
+    task: Task
+    outcome: str
+    graph_version: str
+    started_at: datetime
+    finished_at: datetime
+
+
+class GraphRunner(Protocol):
+    """Walks tasks through their graphs."""
+
+    async def prepare(self, tasks: Sequence[Task]) -> None:
+        """Fetch what the runs of these tasks will need, if that is cheaper than one by one."""
+
+    async def run(self, task: Task) -> Finished:
+        """Run, or resume, the task's graph to its end. All it did is durable, also when it raises.
+
+        Raises:
+            LeaseLost: another worker owns the task; nothing more was written.
+            AuroraError: the run failed; the error says whether to retry.
+        """
+
+    async def give_up(self, task: Task, error: Exception) -> None:
+        """Leave a visible conclusion for a task that cannot be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a worker did so far."""
+
+    done: int
+    failed: int
+
+
+class Worker:
+    """Runs the tasks of given alerts until all of them are settled, whoever settles them."""
+
+    def __init__(self, *, storage: Storage, runner: GraphRunner, clock: Clock, ids: IdFactory, jobs: int) -> None:
+        self._storage = storage
+        self._runner = runner
+        self._clock = clock
+        self._jobs = jobs
+        self._owner = this_owner(ids)
+        self._held: dict[Task, None] = {}
+        self._finished: list[Finished] = []
+        self._failed = 0
+        self._done = 0
+
+    async def work(self, alerts: Iterator[AlertId], *, on_done: Callable[[Progress], None] | None = None) -> Progress:
+        """Settle the tasks of these alerts, a slice at a time, the most urgent of a slice first."""
+        await self._release_the_dead()
+        async with self._heartbeat():
+            while part := _take(alerts, SLICE):
+                await self._settle_all(part, on_done)
+        return Progress(self._done, self._failed)
+
+    async def _settle_all(self, alerts: Sequence[AlertId], on_done: Callable[[Progress], None] | None) -> None:
+        while True:
+            tasks = await self._claim(alerts)
+            await self._run_all(tasks, on_done)
+            async with self._storage.reading() as transaction:
+                left = await transaction.tasks.unsettled(alerts)
+            if not left:
+                return
+            if not tasks:  # another process holds them: wait until it is done, or its lease runs out
+                await self._clock.sleep(timedelta(milliseconds=200))
+                await self._release_the_dead()
+
+    async def _claim(self, alerts: Sequence[AlertId]) -> list[Task]:
+        now = self._clock.now()
+        async with self._storage.writing() as transaction:
+            return await transaction.tasks.claim(owner=self._owner, now=now, lease_until=now + LEASE, alerts=alerts,
+                                                 limit=SLICE)
+
+    async def _run_all(self, tasks: Sequence[Task], on_done: Callable[[Progress], None] | None) -> None:
+        slots = asyncio.Semaphore(self._jobs)
+        self._held.update(dict.fromkeys(tasks))
+        await self._runner.prepare(tasks)
+
+        async def one(task: Task) -> None:
+            async with slots:
+                await self._run(task)
+            if len(self._finished) >= SETTLED_AT_ONCE:
+                await self._settle_finished()
+            if on_done is not None:
+                on_done(Progress(self._done, self._failed))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for task in tasks:
+                    group.create_task(one(task), name=f"task:{task.id}")
+            await self._settle_finished()
+        finally:
+            self._held.clear()
+
+    async def _run(self, task: Task) -> None:
+        try:
+            if task.attempt > ATTEMPTS:
+                raise AuroraError(f"given up after {ATTEMPTS} attempts", task_id=str(task.id))
+            self._finished.append(await self._runner.run(task))
+            self._done += 1
+        except LeaseLost:
+            log.warning("task.lease_lost", extra={"task_id": str(task.id), "epoch": task.epoch})
+        except Exception as error:  # noqa: BLE001 - whatever a node raises must end in a visible verdict
+            await self._fail(task, error)
+
+    async def _settle_finished(self) -> None:
+        """Settle what is finished. A kill before this repeats nothing: the runs' last checkpoints are durable."""
+        finished, self._finished = self._finished, []
+        if not finished:
+            return
+        async with self._storage.writing() as transaction:
+            await transaction.tasks.succeeded([each.task for each in finished], now=self._clock.now())
+            await transaction.runs.finished([
+                {"run": each.task.run_id, "outcome": each.outcome, "version": each.graph_version,
+                 "started": each.started_at, "finished": each.finished_at} for each in finished])
+
+    async def _fail(self, task: Task, error: Exception) -> None:
+        """Hand back what may be retried; conclude what may not."""
+        log.warning("task.failed", exc_info=error, extra={"task_id": str(task.id), "attempt": task.attempt})
+        retry = isinstance(error, AuroraError) and error.retryable and task.attempt < ATTEMPTS
+        try:
+            if retry:
+                await self._clock.sleep(timedelta(milliseconds=100 * 2**task.attempt))
+                await self._settle(task, TaskState.QUEUED, error)
+            else:
+                await self._runner.give_up(task, error)
+                state = TaskState.DEAD if task.attempt >= ATTEMPTS else TaskState.FAILED
+                await self._settle(task, state, error)
+                self._failed += 1
+        except LeaseLost:
+            log.warning("task.lease_lost", extra={"task_id": str(task.id), "epoch": task.epoch})
+
+    async def _settle(self, task: Task, state: TaskState, error: Exception) -> None:
+        code = error.code if isinstance(error, AuroraError) else type(error).__name__
+        async with self._storage.writing() as transaction:
+            await transaction.tasks.settle(task, state, now=self._clock.now(), error=code)
+
+    async def _release_the_dead(self) -> None:
+        async with self._storage.reading() as transaction:
+            dead = [owner for owner in await transaction.tasks.owners() if is_dead(owner)]
+        for owner in dead:
+            async with self._storage.writing() as transaction:
+                count = await transaction.tasks.release(owner)
+            log.info("tasks.taken_over", extra={"owner": owner, "tasks": count})
+
+    @asynccontextmanager
+    async def _heartbeat(self) -> AsyncIterator[None]:
+        """Renew the leases of what is held. A lease that is lost is found out by the fence."""
+
+        async def beat() -> None:
+            while True:
+                await self._clock.sleep(BEAT)
+                if self._held:
+                    async with self._storage.writing() as transaction:
+                        await transaction.tasks.extend(list(self._held), lease_until=self._clock.now() + LEASE)
+
+        async with _companion(beat):
+            yield
+
+
+@asynccontextmanager
+async def _companion(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Run `work` beside the body; it ends with the body, and its failure ends the body."""
+    async with asyncio.TaskGroup() as group:
+        companion = group.create_task(work())
+        try:
+            yield
+        finally:
+            companion.cancel()
+
+
+def _take(items: Iterator[AlertId], size: int) -> list[AlertId]:
+    return [item for _, item in zip(range(size), items, strict=False)]

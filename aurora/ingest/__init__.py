@@ -1,0 +1,1 @@
+"""From alert files to alerts: read, recognise the format, normalise, deduplicate."""

@@ -1,0 +1,363 @@
+r"""Suricata EVE JSON: one record an event, alerts among flows, transactions and counters.
+
+An alert needs `alert.signature_id` or `alert.signature`; everything else is optional. The rule is `gid:sid`.
+The severity is that of the rule's class (1 high, 2 medium, 3 low, from 4 info); the rule's own
+`signature_severity`, where it has one, is more specific and wins. All other event types are context.
+
+Who wrote what (`A` = attacker_writable, `S` = sensor):
+
+| part of the record | fields | |
+|---|---|---|
+| addresses, ports, `proto`, `app_proto`, `direction` | source.*, destination.*, client.ip, server.ip, network.* | S |
+| `alert` and its `metadata`: words of the rule's author | rule.*, event.*, threat.*, vulnerability.id | S |
+| `host`, `in_iface` | observer.* | S |
+| what the engine parses into words of its own: HTTP status, SMB command, types and codes of DNS, TLS version \
+  | http.response.status_code, smb.command, dns.question.type, dns.response_code, tls.version | S |
+| `http`: host, URL, method, user agent, referrer, bodies | url.*, http.*, user_agent.original | A |
+| `dns` names and answers, `tls` SNI and certificate names | dns.*, tls.client.server_name, tls.server.* | A |
+| `tls` fingerprints (JA3, JA4, certificate hash), file hashes: computed by the engine | tls.*, file.hash.* | S |
+| file names, shares, users of NTLM, Kerberos and RDP, FTP commands | file.*, user.name, … | A |
+| `smtp`, `email`: everything | email.* | A |
+| payload as printable text | network.payload | A |
+
+Addresses are entities; so are users, mailboxes of recipients, and files that have a name of their own (the
+name that EVE gives a body of HTTP without one is the path of the URL). No entity has a port or a flow id.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from aurora.ingest.formats._draft import Draft, Row, missing
+from aurora.ingest.formats.base import Document
+from aurora.kernel.evidence import Provenance
+from aurora.kernel.ids import AlertId
+from aurora.kernel.models import Alert, EntityType, ObservableType, Severity
+
+_S = Provenance.SENSOR
+_A = Provenance.ATTACKER_WRITABLE
+
+_EVENT_TYPES = frozenset({
+    "alert", "anomaly", "arp", "bittorrent_dht", "dcerpc", "dhcp", "dnp3", "dns", "doh2", "drop", "email", "engine",
+    "enip", "fileinfo", "flow", "frame", "ftp", "ftp_data", "http", "http2", "ike", "ikev2", "krb5", "ldap", "mdns",
+    "metadata", "modbus", "mqtt", "netflow", "nfs", "packetinfo", "pgsql", "pop3", "quic", "rdp", "rfb", "sip",
+    "smb", "smtp", "snmp", "ssh", "stats", "suricata", "telnet", "template", "tftp", "tls", "websocket",
+})
+_MARKERS = frozenset({"alert", "flow_id", "pkt_src", "src_ip", "stats", "timestamp"})
+
+_BY_CLASS = {1: Severity.HIGH, 2: Severity.MEDIUM, 3: Severity.LOW}
+_BY_RULE = {
+    "informational": Severity.INFO, "audit": Severity.INFO, "minor": Severity.LOW, "moderate": Severity.MEDIUM,
+    "major": Severity.HIGH, "critical": Severity.CRITICAL,
+}
+
+
+def _rows(section: str, *rows: tuple[str, str, Provenance]) -> tuple[Row, ...]:
+    return tuple((key, name, provenance, f"{section}/{key}") for key, name, provenance in rows)
+
+
+_PACKET = _rows("", ("src_port", "source.port", _S), ("dest_port", "destination.port", _S),
+                ("direction", "network.direction", _S), ("community_id", "network.community_id", _S),
+                ("host", "observer.name", _S), ("in_iface", "observer.ingress.interface.name", _S))
+_RULE_METADATA = _rows("/alert/metadata", ("malware_family", "threat.software.name", _S),
+                       ("attack_target", "rule.attack_target", _S), ("affected_product", "rule.affected_product", _S),
+                       ("confidence", "rule.confidence", _S), ("tag", "rule.tag", _S),
+                       ("mitre_tactic_id", "threat.tactic.id", _S))
+_HTTP = _rows("/http", ("http_method", "http.request.method", _A), ("protocol", "http.version", _A),
+              ("http_refer", "http.request.referrer", _A), ("xff", "network.forwarded_ip", _A),
+              ("http_content_type", "http.response.mime_type", _A), ("status", "http.response.status_code", _S),
+              ("http_request_body_printable", "http.request.body.content", _A),
+              ("http_response_body_printable", "http.response.body.content", _A))
+_TLS = _rows("/tls", ("subject", "tls.server.subject", _A), ("issuerdn", "tls.server.issuer", _A),
+             ("fingerprint", "tls.server.hash.sha1", _S), ("version", "tls.version", _S), ("ja4", "tls.client.ja4", _S))
+_SMB = _rows("/smb", ("command", "smb.command", _S), ("share", "smb.share", _A), ("named_pipe", "smb.named_pipe", _A),
+             ("filename", "file.path", _A))
+_FTP = _rows("/ftp", ("command", "ftp.command", _A), ("command_data", "ftp.command_data", _A))
+_HASHES = (("sha256", ObservableType.HASH_SHA256), ("sha1", ObservableType.HASH_SHA1), ("md5", ObservableType.HASH_MD5))
+_CVE = re.compile(r"CVE[-_ ]\d{4}[-_]\d{4,7}", re.IGNORECASE)
+_ANGLES = re.compile(r"<([^<>]*)>")
+
+
+class Suricata:
+    """Reads `eve.json`, of Suricata 4 to 8."""
+
+    id = "suricata"
+    title = "Suricata (EVE JSON)"
+
+    def matches(self, document: Document) -> bool:
+        """Tell by a known `event_type` beside a key that every EVE record has."""
+        kind = document.get("event_type")
+        return isinstance(kind, str) and kind in _EVENT_TYPES and not _MARKERS.isdisjoint(document)
+
+    def context(self, document: Document) -> str | None:
+        """Return the event type unless it is `alert`."""
+        kind = document.get("event_type")
+        return kind if isinstance(kind, str) and kind != "alert" else None
+
+    def normalise(self, document: Document, *, id: AlertId) -> Alert:  # noqa: A002 - the word of the domain
+        """Return the alert; see the table of this module.
+
+        Raises:
+            RecordRejected: there is no `alert` object, or it names neither signature nor signature id.
+        """
+        said = document.get("alert")
+        if not isinstance(said, dict):
+            raise missing("alert", hint="an EVE record of type alert carries an object of that name")
+        draft = Draft()
+        draft.moment(document.get("timestamp"), "/timestamp")
+        signature = draft.take(said, "signature", "rule.name", _S, "/alert/signature").strip()
+        rule = _rule_id(draft, said)
+        if not signature and not rule:
+            raise missing("alert.signature_id", hint="the number of the rule that fired")
+        draft.keep("rule.id", rule, _S, "/alert/signature_id")
+        _packet(draft, document, said)
+        severity = _rule(draft, said, signature)
+        _application(draft, document)
+        return draft.alert(id=id, title=signature or f"Suricata rule {rule}", severity=severity, source="suricata",
+                           format=self.id, product="OISF Suricata", rule=rule or signature)
+
+
+FORMAT = Suricata()
+
+
+def _rule_id(draft: Draft, said: Document) -> str:
+    number = said.get("signature_id")
+    generator = said.get("gid", 1)
+    if type(number) is int and type(generator) is int:
+        return f"{generator}:{number}"
+    text = draft.text(number, "/alert/signature_id")
+    return f"{draft.text(generator, '/alert/gid') or '1'}:{text}" if text else ""
+
+
+def _packet(draft: Draft, document: Document, said: Document) -> None:
+    """Addresses with the roles that the rule gives them (`target:` keyword), else those of the packet."""
+    source, destination = document.get("src_ip"), document.get("dest_ip")
+    roles = "source", "destination"
+    target = said.get("target")
+    if isinstance(target, dict) and source != destination:
+        if target.get("ip") == source:
+            roles = "target", "source"
+        elif target.get("ip") == destination:
+            roles = "source", "target"
+    if source is not None:
+        draft.address(draft.keep("source.ip", source, _S, "/src_ip"), _S, role=roles[0])
+    if destination is not None:
+        draft.address(draft.keep("destination.ip", destination, _S, "/dest_ip"), _S, role=roles[1])
+    draft.take_all(document, _PACKET)
+    transport = document.get("proto")
+    if transport is not None:
+        draft.keep("network.transport", transport.lower() if isinstance(transport, str) else transport, _S, "/proto")
+    protocol = document.get("app_proto")
+    if protocol is not None and protocol != "failed":
+        draft.keep("network.protocol", protocol, _S, "/app_proto")
+    flow = document.get("flow")
+    if isinstance(flow, dict):
+        draft.take(flow, "src_ip", "client.ip", _S, "/flow/src_ip")
+        draft.take(flow, "dest_ip", "server.ip", _S, "/flow/dest_ip")
+
+
+def _rule(draft: Draft, said: Document, signature: str) -> Severity:
+    """Keep what the rule says of itself; return its severity."""
+    draft.take(said, "category", "rule.category", _S, "/alert/category")
+    draft.take(said, "severity", "event.severity", _S, "/alert/severity")
+    action = draft.text(said.get("action"), "/alert/action").lower()
+    draft.keep("event.action", action, _S, "/alert/action")
+    number = said.get("severity")
+    if type(number) is int and number > 0:
+        severity = _BY_CLASS.get(number, Severity.INFO)
+    else:
+        severity = Severity.MEDIUM
+        if number is not None:
+            draft.unread("/alert/severity")
+    if "CVE" in signature:
+        _vulnerabilities(draft, (signature,), "/alert/signature")
+    if "metadata" not in said:
+        return severity
+    return _metadata(draft, draft.table(said, "metadata", "/alert/metadata")) or severity
+
+
+def _metadata(draft: Draft, metadata: Document) -> Severity | None:
+    """Keep what the rule's author noted; return the severity, if that was noted too."""
+    for key, name, provenance, path in _RULE_METADATA:
+        if key in metadata:
+            for value in draft.items(metadata, key, path):
+                draft.keep(name, value, provenance, path)
+    path = "/alert/metadata/mitre_technique_id"
+    draft.techniques(draft.items(metadata, "mitre_technique_id", path), _S, path)
+    path = "/alert/metadata/mitre_tactic_name"
+    for value in draft.items(metadata, "mitre_tactic_name", path):
+        draft.keep("threat.tactic.name", draft.text(value, path).replace("_", " ").replace(" And ", " and "), _S, path)
+    path = "/alert/metadata/cve"
+    _vulnerabilities(draft, draft.items(metadata, "cve", path), path)
+    for value in draft.items(metadata, "signature_severity", "/alert/metadata/signature_severity"):
+        stated = _BY_RULE.get(draft.text(value, "/alert/metadata/signature_severity").lower())
+        if stated is None:
+            draft.unread("/alert/metadata/signature_severity")
+        else:
+            return stated
+    return None
+
+
+def _vulnerabilities(draft: Draft, texts: Iterable[object], path: str) -> None:
+    for text in texts:
+        for spelling in _CVE.findall(draft.text(text, path)):
+            found = draft.observable(ObservableType.CVE, re.sub(r"[_ ]", "-", spelling.upper()), _S)
+            if found is not None:
+                draft.keep("vulnerability.id", found.value, _S, path)
+
+
+def _application(draft: Draft, document: Document) -> None:
+    """Keep what the parsers of the application layer saw."""
+    for key, read in _SECTIONS.items():
+        if key in document:
+            section = draft.table(document, key, f"/{key}")
+            if section:
+                read(draft, section)
+    for key in ("files", "fileinfo"):
+        if key in document:
+            _files(draft, document, key)
+    payload = document.get("payload_printable")
+    if payload is not None:
+        draft.keep("network.payload", payload, _A, "/payload_printable")
+
+
+def _http(draft: Draft, http: Document) -> None:
+    host = draft.take(http, "hostname", "url.domain", _A, "/http/hostname")
+    if host:
+        draft.peer(host, _A)
+    url = draft.text(http.get("url"), "/http/url")
+    if url and not url.startswith("/libhtp::"):
+        port = http.get("http_port")
+        if url.startswith("/") and host:
+            shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
+            colon = f":{port}" if type(port) is int and port not in (0, 80) else ""
+            url = f"http://{shown}{colon}{url}"
+        draft.keep("url.full", url, _A, "/http/url")
+        if "://" in url:
+            draft.observable(ObservableType.URL, url, _A)
+    agent = draft.take(http, "http_user_agent", "user_agent.original", _A, "/http/http_user_agent")
+    draft.observable(ObservableType.USER_AGENT, agent, _A)
+    draft.take_all(http, _HTTP)
+
+
+def _dns(draft: Draft, dns: Document) -> None:
+    """Versions 1 (flat), 2 (`query`, `answers`) and 3 (`queries`) of EVE's DNS object."""
+    questions: list[tuple[Any, str]] = [(dns, "/dns")] if "rrname" in dns else []
+    for key in ("query", "queries"):
+        questions += [(each, f"/dns/{key}/{number}") for number, each in enumerate(draft.items(dns, key, f"/dns/{key}"))]
+    for question, path in questions:
+        if not isinstance(question, dict):
+            draft.unread(path)
+            continue
+        name = draft.take(question, "rrname", "dns.question.name", _A, f"{path}/rrname")
+        if not name.rstrip(".").endswith(".arpa"):
+            draft.peer(name, _A)
+        draft.take(question, "rrtype", "dns.question.type", _S, f"{path}/rrtype")
+    draft.take(dns, "rcode", "dns.response_code", _S, "/dns/rcode")
+    for number, answer in enumerate(draft.items(dns, "answers", "/dns/answers")):
+        if isinstance(answer, dict):
+            data = draft.take(answer, "rdata", "dns.answers.data", _A, f"/dns/answers/{number}/rdata")
+            if answer.get("rrtype") in ("A", "AAAA", "CNAME"):
+                draft.peer(data, _A)
+
+
+def _tls(draft: Draft, tls: Document) -> None:
+    draft.peer(draft.take(tls, "sni", "tls.client.server_name", _A, "/tls/sni"), _A)
+    draft.take_all(tls, _TLS)
+    for key, field in (("ja3", "tls.client.ja3"), ("ja3s", "tls.server.ja3s")):
+        if key in tls:
+            draft.take(draft.table(tls, key, f"/tls/{key}"), "hash", field, _S, f"/tls/{key}/hash")
+
+
+def _smb(draft: Draft, smb: Document) -> None:
+    draft.take_all(smb, _SMB)
+    name = draft.text(smb.get("filename"), "/smb/filename")
+    draft.entity(EntityType.FILE, name.lower(), _A)
+    ntlm = draft.table(smb, "ntlmssp", "/smb/ntlmssp")
+    if ntlm:
+        domain = draft.take(ntlm, "domain", "user.domain", _A, "/smb/ntlmssp/domain")
+        _user(draft, draft.take(ntlm, "user", "user.name", _A, "/smb/ntlmssp/user"), domain)
+        draft.take(ntlm, "host", "source.domain", _A, "/smb/ntlmssp/host")
+
+
+def _kerberos(draft: Draft, krb5: Document) -> None:
+    realm = draft.take(krb5, "realm", "user.domain", _A, "/krb5/realm")
+    _user(draft, draft.take(krb5, "cname", "user.name", _A, "/krb5/cname"), realm)
+    draft.take(krb5, "sname", "service.name", _A, "/krb5/sname")
+    draft.take(krb5, "encryption", "kerberos.encryption", _S, "/krb5/encryption")
+
+
+def _rdp(draft: Draft, rdp: Document) -> None:
+    _user(draft, draft.take(rdp, "cookie", "user.name", _A, "/rdp/cookie"), "")
+
+
+def _smtp(draft: Draft, smtp: Document) -> None:
+    draft.take(smtp, "helo", "source.domain", _A, "/smtp/helo")
+    sender = draft.take(smtp, "mail_from", "email.sender.address", _A, "/smtp/mail_from")
+    draft.observable(ObservableType.EMAIL, _address(sender), _A)
+    _recipients(draft, smtp, "rcpt_to", "/smtp/rcpt_to")
+
+
+def _email(draft: Draft, email: Document) -> None:
+    sender = draft.take(email, "from", "email.from.address", _A, "/email/from")
+    draft.observable(ObservableType.EMAIL, _address(sender), _A)
+    _recipients(draft, email, "to", "/email/to")
+    draft.take(email, "subject", "email.subject", _A, "/email/subject")
+    for name in draft.items(email, "attachment", "/email/attachment"):
+        draft.keep("email.attachments.file.name", name, _A, "/email/attachment")
+    for url in draft.items(email, "url", "/email/url"):
+        text = draft.keep("url.full", url, _A, "/email/url")
+        draft.observable(ObservableType.URL, text if "://" in text else f"http://{text}", _A)
+
+
+def _ftp(draft: Draft, ftp: Document) -> None:
+    draft.take_all(ftp, _FTP)
+    if ftp.get("command") == "USER":
+        _user(draft, draft.take(ftp, "command_data", "user.name", _A, "/ftp/command_data"), "")
+
+
+def _ftp_data(draft: Draft, data: Document) -> None:
+    name = draft.take(data, "filename", "file.name", _A, "/ftp_data/filename")
+    draft.entity(EntityType.FILE, name.lower(), _A)
+    draft.take(data, "command", "ftp.command", _A, "/ftp_data/command")
+
+
+def _files(draft: Draft, document: Document, key: str) -> None:
+    files = [document[key]] if isinstance(document[key], dict) else draft.items(document, key, f"/{key}")
+    for number, file in enumerate(files):
+        if not isinstance(file, dict):
+            draft.unread(f"/{key}/{number}")
+            continue
+        path = f"/{key}" if key == "fileinfo" else f"/{key}/{number}"
+        name = draft.take(file, "filename", "file.name", _A, f"{path}/filename")
+        if not name.startswith("/"):
+            draft.entity(EntityType.FILE, name.lower(), _A)
+        for algorithm, kind in _HASHES:
+            if algorithm in file:
+                digest = draft.take(file, algorithm, f"file.hash.{algorithm}", _S, f"{path}/{algorithm}")
+                draft.observable(kind, digest, _S)
+
+
+def _recipients(draft: Draft, section: Document, key: str, path: str) -> None:
+    for recipient in draft.items(section, key, path):
+        address = _address(draft.keep("email.to.address", recipient, _A, path))
+        if "@" in address:
+            draft.entity(EntityType.MAILBOX, address.lower(), _A, role="recipient")
+
+
+def _user(draft: Draft, name: str, domain: str) -> None:
+    if name:
+        draft.entity(EntityType.USER, f"{domain}\\{name}".lower() if domain else name.lower(), _A)
+
+
+def _address(text: str) -> str:
+    match = _ANGLES.search(text)
+    return match.group(1) if match else text.strip()
+
+
+_SECTIONS = {
+    "http": _http, "dns": _dns, "tls": _tls, "smb": _smb, "krb5": _kerberos, "rdp": _rdp, "smtp": _smtp,
+    "email": _email, "ftp": _ftp, "ftp_data": _ftp_data,
+}

@@ -1,0 +1,1 @@
+"""What the kernel asks of the outside, as Protocols; adapters elsewhere implement them."""

@@ -1,0 +1,162 @@
+"""What content is made of: frozen descriptions that discovery collects.
+
+Making a spec checks and registers nothing. Discovery asks each one for its `faults()`, so that
+every fault of every file is told at once.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+_ID = re.compile(r"[a-z][a-z0-9]*(?:[._-][a-z0-9]+)*")
+_VERSION = re.compile(r"\d+(?:\.\d+){0,2}")
+_TITLE = re.compile(r"\S.*")
+_TIERS = ("T0", "T1", "T2", "T3", "T4")
+_SDK = __name__.rpartition(".")[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What all content says about itself."""
+
+    kind: ClassVar[str] = "content"
+
+    id: str
+    """Unique within its kind, lower case; it is written into verdicts, so it never changes."""
+
+    version: str
+    """One to three numbers. A change that may alter a verdict raises it."""
+
+    title: str
+    """One line for people."""
+
+    risk: str = "T0"
+    """Highest action tier that it may cause by itself; T0 only reads."""
+
+    file: str = field(init=False, compare=False)
+    """Source file of the module that made it."""
+
+    def __post_init__(self) -> None:
+        # The first frame outside the SDK is the module that wrote the spec down. Attributes of the
+        # object cannot tell: an agent has no function, and that of a graph may live elsewhere.
+        depth = 1
+        while (frame := sys._getframe(depth)).f_globals.get("__name__", "").startswith(_SDK):  # noqa: SLF001
+            depth += 1
+        object.__setattr__(self, "file", frame.f_code.co_filename)
+
+    def faults(self) -> Iterator[str]:
+        """Yield one sentence for everything that is wrong with it."""
+        if not _matches(_ID, self.id):
+            yield f"id {self.id!r} must be lower-case words joined by '.', '_' or '-'"
+        if not _matches(_VERSION, self.version):
+            yield f"version {self.version!r} must be text of one to three numbers, such as '1' or '1.2'"
+        if not _matches(_TITLE, self.title):
+            yield "title must be one line of text"
+        if self.risk not in _TIERS:
+            yield f"risk {self.risk!r} must be one of {', '.join(_TIERS)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleSpec(Spec):
+    """A written rule of the deterministic analyst."""
+
+    kind: ClassVar[str] = "rule"
+
+    doc: str
+    """What it weighs and why, with sources: the docstring of the function."""
+
+    function: Callable[..., Any]
+
+    def faults(self) -> Iterator[str]:
+        yield from super().faults()
+        yield from _function_faults(self.function, self.doc)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnricherSpec(Spec):
+    """Finds evidence about an alert that the alert itself does not carry."""
+
+    kind: ClassVar[str] = "enricher"
+
+    doc: str
+    """What it looks up and where: the docstring of the function."""
+
+    function: Callable[..., Any]
+
+    def faults(self) -> Iterator[str]:
+        yield from super().faults()
+        yield from _function_faults(self.function, self.doc)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentSpec(Spec):
+    """Who thinks: a role, its prompt, and the tools it may use."""
+
+    kind: ClassVar[str] = "agent"
+
+    description: str = ""
+    prompt: str | None = None
+    """Path of the prompt, from the folder of the file that makes the spec: `prompts/<agent>.md`."""
+
+    tools: tuple[str, ...] = ()
+    """Ids of the tools it may call."""
+
+    def faults(self) -> Iterator[str]:
+        yield from super().faults()
+        if self.prompt is not None and not (Path(self.file).parent / self.prompt).is_file():
+            yield f"prompt {self.prompt!r} does not exist beside it"
+        if len(set(self.tools)) != len(self.tools):
+            yield "tools must be named once each"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphSpec(Spec):
+    """How agents work together: a LangGraph state machine, not yet compiled."""
+
+    kind: ClassVar[str] = "graph"
+
+    description: str
+    build: Callable[..., Any]
+    """Returns the graph; called when a run needs it, so that listing content stays cheap."""
+
+    state: type
+    """The typed dict of its state: JSON values only."""
+
+    nodes: tuple[str, ...]
+    """Names of its nodes, in the order in which a person would read them."""
+
+    def faults(self) -> Iterator[str]:
+        yield from super().faults()
+        if not _is_callable(self.build):
+            yield "build must be a function"
+        if not _is_class(self.state):
+            yield "state must be a class"
+        if not self.nodes or len(set(self.nodes)) != len(self.nodes):
+            yield "nodes must be named, once each"
+
+
+# Plugins need not be type-checked, so values are looked at as the objects that they really are.
+
+
+def _matches(pattern: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _is_callable(value: object) -> bool:
+    return callable(value)
+
+
+def _is_class(value: object) -> bool:
+    return isinstance(value, type)
+
+
+def _function_faults(function: object, doc: str) -> Iterator[str]:
+    if not callable(function):
+        yield "function must be a function"
+    if not doc.strip():
+        yield "it has no docstring: say what it weighs or looks up, and why"

@@ -1,0 +1,142 @@
+"""What can be set, group by group, with its default."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+
+from aurora.kernel.errors import SettingsInvalid
+from aurora.settings.values import Duration, Names, database_url, without_password
+
+JWT_SECRET_MIN_CHARACTERS = 32
+"""HS256 wants a key at least as long as its digest (RFC 7518 §3.2)."""
+
+
+class Group(BaseModel):
+    """Base of all groups: frozen, strict about names, silent about values."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Environment(StrEnum):
+    """How much Aurora insists on at start."""
+
+    DEVELOPMENT = "development"
+    """One machine, one person; what is not needed may be missing."""
+    PRODUCTION = "production"
+    """Secrets must be set; nothing is made up."""
+
+
+class DatabaseSettings(Group):
+    """Where the one truth is kept."""
+
+    url: SecretStr = Field(default_factory=lambda: SecretStr(default_database_url()))
+    """SQLAlchemy URL, secret because it may hold a password. `sqlite:///` and `postgresql://` get
+    their async drivers added. Default: `aurora.db` in the user's data directory."""
+
+    pool_size: int = Field(default=5, ge=1, le=200)
+    """Connections that stay open to PostgreSQL, per process. SQLite ignores it."""
+
+    @field_validator("url")
+    @classmethod
+    def _with_driver(cls, url: SecretStr) -> SecretStr:
+        return SecretStr(database_url(url.get_secret_value()))
+
+    @property
+    def dsn(self) -> str:
+        """The URL as text, password included: for the engine, never for a message."""
+        return self.url.get_secret_value()
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without its password: for messages."""
+        return without_password(self.dsn)
+
+
+class IngestSettings(Group):
+    """How files become alerts."""
+
+    dedup_window: Duration = timedelta(hours=24)
+    """An alert with the fingerprint of one seen within this time counts as its duplicate."""
+
+    max_record_bytes: int = Field(default=16 * 2**20, ge=1024)
+    """A longer record, decompressed, is rejected instead of read into memory."""
+
+
+class TriageSettings(Group):
+    """How alerts become verdicts."""
+
+    jobs: int = Field(default=4, ge=1, le=64)
+    """Alerts triaged at the same time. Verdicts do not depend on it."""
+
+
+class ObservabilitySettings(Group):
+    """What Aurora says about itself."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+
+
+class AuthSettings(Group):
+    """How callers prove who they are."""
+
+    jwt_secret_key: SecretStr | None = None
+    """Signs access tokens. Has no default: production refuses to start without it."""
+
+    @field_validator("jwt_secret_key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < JWT_SECRET_MIN_CHARACTERS:
+            raise ValueError(
+                f"must have at least {JWT_SECRET_MIN_CHARACTERS} characters, has {len(key.get_secret_value())}"
+            )
+        return key
+
+
+class ContentSettings(Group):
+    """Which content is loaded beside Aurora's own."""
+
+    trusted_plugins: Names = ()
+    """Names of `aurora.content` entry points that may be imported. Installed is not enabled."""
+
+
+class Settings(Group):
+    """All settings of one process. Build it with `load_settings`, hand it on; there is no global one."""
+
+    environment: Environment = Environment.DEVELOPMENT
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    ingest: IngestSettings = Field(default_factory=IngestSettings)
+    triage: TriageSettings = Field(default_factory=TriageSettings)
+    observability: ObservabilitySettings = Field(default_factory=ObservabilitySettings)
+    auth: AuthSettings = Field(default_factory=AuthSettings, validate_default=True)
+    content: ContentSettings = Field(default_factory=ContentSettings)
+
+    @field_validator("auth")
+    @classmethod
+    def _production_has_a_key(cls, auth: AuthSettings, info: ValidationInfo) -> AuthSettings:
+        if info.data.get("environment") is Environment.PRODUCTION and auth.jwt_secret_key is None:
+            raise ValueError("jwt_secret_key is required in production and has no default")
+        return auth
+
+    @property
+    def jwt_secret_key(self) -> str:
+        """The signing key as text, for the library that signs.
+
+        Raises:
+            SettingsInvalid: none is set, which development allows until somebody needs it.
+        """
+        if self.auth.jwt_secret_key is None:
+            raise SettingsInvalid(
+                f"auth.jwt_secret_key is not set: put at least {JWT_SECRET_MIN_CHARACTERS} random characters "
+                "into AURORA_AUTH__JWT_SECRET_KEY, or their file's path into AURORA_AUTH__JWT_SECRET_KEY_FILE"
+            )
+        return self.auth.jwt_secret_key.get_secret_value()
+
+
+def default_database_url() -> str:
+    """Return the URL of the database file in the user's data directory. Nothing is created."""
+    import platformdirs  # noqa: PLC0415 - 20 ms that a configured database need not pay
+
+    return f"sqlite+aiosqlite:///{platformdirs.user_data_path('aurora', appauthor=False) / 'aurora.db'}"

@@ -1,0 +1,1 @@
+"""SQL, the one truth: schema, unit of work, repositories, checkpoint saver, migrations."""

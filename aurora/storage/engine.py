@@ -1,0 +1,85 @@
+"""Opens the database. SQLite: WAL, full sync, writes that take the lock at their start."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from aurora.kernel.errors import ConfigError, MissingExtra
+from aurora.storage.sqlite import apply_pragmas
+
+WRITES = "aurora_writes"
+"""Execution option of a connection that is going to write."""
+
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+
+
+def async_url(text: str) -> URL:
+    """Return the URL with its asynchronous driver; `sqlite:///x`, `postgresql://…` and full forms are taken.
+
+    Raises:
+        ConfigError: not a database URL, or a database that Aurora does not know. The password is not shown.
+    """
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise ConfigError("the database URL cannot be read; expected e.g. sqlite:///aurora.db "
+                          "or postgresql+asyncpg://user@host/name") from None
+    if url.drivername in _DRIVERS:
+        url = url.set(drivername=_DRIVERS[url.drivername])
+    if url.drivername not in _DRIVERS.values():
+        raise ConfigError(f"database driver {url.drivername!r} is not supported; "
+                          "use sqlite+aiosqlite or postgresql+asyncpg", driver=url.drivername)
+    return url
+
+
+@asynccontextmanager
+async def open_engine(text: str) -> AsyncIterator[AsyncEngine]:
+    """Open the database at a URL; the directory of a SQLite file is made. Closed on exit.
+
+    Raises:
+        ConfigError: the URL cannot be used.
+        MissingExtra: the driver is not installed.
+    """
+    url = async_url(text)
+    options: dict[str, Any] = {}
+    if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
+        Path(url.database).expanduser().resolve().parent.mkdir(parents=True, exist_ok=True)
+    if url.get_backend_name() == "postgresql":
+        options = {"pool_size": 8, "pool_pre_ping": True}
+    try:
+        engine = create_async_engine(url, **options)
+    except ModuleNotFoundError as missing:
+        raise MissingExtra(f"this database needs the package {missing.name!r}: "
+                           "pip install 'aurora-soc[postgres]'", package=missing.name) from missing
+    if url.get_backend_name() == "sqlite":
+        _prepare_sqlite(engine)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+def _prepare_sqlite(engine: AsyncEngine) -> None:
+    """Let SQLAlchemy begin transactions itself: a writer takes the lock at once.
+
+    The driver's own deferred BEGIN upgrades a read lock at the first write, and that fails with
+    "database is locked" whatever the timeout when somebody else wrote meanwhile.
+    """
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def connected(dbapi: Any, _record: object) -> None:
+        dbapi.isolation_level = None
+        apply_pragmas(dbapi)
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begun(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,1 @@
+"""Alembic migrations; run by `aurora.storage.schema`, never by hand."""

@@ -1,0 +1,1 @@
+"""All queries of the runtime. A repository speaks for one tenant within one transaction."""

@@ -1,0 +1,208 @@
+"""Alerts: read for triage, listed and shown for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, select, update
+
+from aurora.kernel.errors import NotFound
+from aurora.kernel.ids import AlertId, BatchId, CaseId, VerdictId
+from aurora.kernel.models import Alert, AlertStatus, Observable
+from aurora.kernel.untrusted import UntrustedText
+from aurora.storage.models import AlertModel, AlertRecordModel, BatchModel, TaskModel, VerdictModel
+from aurora.storage.repositories.base import Repository, chunks, table_of
+
+_ALERTS, _RECORDS = table_of(AlertModel), table_of(AlertRecordModel)
+_BATCHES, _TASKS, _VERDICTS = table_of(BatchModel), table_of(TaskModel), table_of(VerdictModel)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAlert:
+    """An alert with what storage knows about it."""
+
+    alert: Alert
+    batch_id: BatchId
+    batch_opened_at: datetime
+    group_id: UUID
+    group_title: UntrustedText
+    """Title of the first alert of its group: what their case is called."""
+    dedup_hash: str
+    first_seen: datetime
+    last_seen: datetime
+    count: int
+    case_id: CaseId | None
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One record of an input with the verdict of its alert as it is now."""
+
+    record_id: UUID
+    file: str
+    """Where this record was read first."""
+    line: int
+    alert: Mapping[str, Any]
+    """Columns of the alert."""
+    verdict: Mapping[str, Any] | None
+    """Columns of the verdict."""
+    event_time: datetime | None
+    """When this occurrence happened; when its input was opened, if the alert does not say."""
+    run_id: UUID | None
+    """The newest run that triaged the alert, or will; a correction has none of its own."""
+
+    @property
+    def duplicate_of(self) -> UUID | None:
+        """The alert that it repeats, or `None` if it is the first."""
+        first: UUID = self.alert["id"]
+        return None if first == self.record_id else first
+
+
+class Alerts(Repository):
+    """Alerts of one tenant."""
+
+    async def load(self, alert_id: AlertId) -> StoredAlert:
+        """Return one alert.
+
+        Raises:
+            NotFound: there is no such alert.
+        """
+        for stored in await self.load_all([alert_id]):
+            return stored
+        raise NotFound(f"there is no alert {alert_id}", alert_id=str(alert_id))
+
+    async def load_all(self, alert_ids: Sequence[AlertId]) -> list[StoredAlert]:
+        """Return those of the alerts that exist, in no particular order."""
+        first = _ALERTS.alias("first")
+        stored: list[StoredAlert] = []
+        for part in chunks(alert_ids):
+            query = (select(_ALERTS, _BATCHES.c.opened_at.label("batch_opened_at"), first.c.title.label("group_title"))
+                     .join(_BATCHES, _BATCHES.c.id == _ALERTS.c.batch_id)
+                     .join(first, first.c.id == _ALERTS.c.group_id)
+                     .where(_ALERTS.c.tenant == self._tenant, _ALERTS.c.id.in_(part)))
+            stored += [_stored(row) for row in await self._connection.execute(query)]
+        return stored
+
+    async def resolve(self, text: str) -> AlertId:
+        """Return the alert that an id, or its unambiguous end of at least four digits, names.
+
+        The id of a duplicate names the alert that it repeats.
+
+        Raises:
+            NotFound: nothing, or more than one alert, is named so.
+        """
+        digits = text.replace("-", "").lower()
+        if len(digits) == 32:
+            query = select(_RECORDS.c.alert_id).where(_RECORDS.c.tenant == self._tenant,
+                                                      _RECORDS.c.id == _uuid(text, digits))
+            found = list((await self._connection.execute(query)).scalars())
+        else:
+            found = await self._ending_with(text, digits)
+        if len(set(found)) != 1:
+            kind = "no alert has" if not found else "more than one alert has"
+            raise NotFound(f"{kind} the id {text[:40]!r}; `aurora alerts list` shows them")
+        return AlertId(found[0])
+
+    async def _ending_with(self, text: str, digits: str) -> list[UUID]:
+        if len(digits) < 4 or any(digit not in "0123456789abcdef" for digit in digits):
+            raise NotFound(f"{text[:40]!r} is not an alert id; give all of it or its last 4 digits or more")
+        query = select(_RECORDS.c.id, _RECORDS.c.alert_id).where(_RECORDS.c.tenant == self._tenant)
+        stream = await self._connection.stream(query)
+        return [row.alert_id async for row in stream if row.id.hex.endswith(digits)]
+
+    async def outcomes(self, record_ids: Sequence[UUID]) -> list[Outcome]:
+        """Return the records of these ids, in the order given, with their alerts and current verdicts."""
+        found: dict[UUID, Outcome] = {}
+        for part in chunks(record_ids):
+            query = _outcomes().where(_RECORDS.c.tenant == self._tenant, _RECORDS.c.id.in_(part))
+            for row in await self._connection.execute(query):
+                found[row.record_id] = _outcome(row)
+        return [found[each] for each in record_ids]
+
+    async def listed(self, *, verdict: str | None = None, severity: str | None = None, status: str | None = None,
+                     source: str | None = None, limit: int = 50, skip: int = 0) -> list[Outcome]:
+        """Return alerts (not their duplicates), the newest first."""
+        query = _outcomes().where(_ALERTS.c.tenant == self._tenant, _RECORDS.c.id == _ALERTS.c.id)
+        for column, value in ((_VERDICTS.c.label, verdict), (_ALERTS.c.severity, severity),
+                              (_ALERTS.c.status, status), (_ALERTS.c.source, source)):
+            if value is not None:
+                query = query.where(column == value)
+        rows = await self._connection.execute(query.order_by(_ALERTS.c.id.desc()).limit(limit).offset(skip))
+        return [_outcome(row) for row in rows]
+
+    async def occurrences(self, alert_id: AlertId, *, limit: int) -> list[dict[str, Any]]:
+        """Return (id, file, line, offset_bytes, event_time) of the first `limit` records of an alert, in time order."""
+        query = (select(_RECORDS.c.id, _RECORDS.c.file, _RECORDS.c.line, _RECORDS.c.offset_bytes, _RECORDS.c.event_time)
+                 .where(_RECORDS.c.tenant == self._tenant, _RECORDS.c.alert_id == alert_id)
+                 .order_by(_RECORDS.c.event_time, _RECORDS.c.id).limit(limit))
+        return [dict(row._mapping) for row in await self._connection.execute(query)]  # noqa: SLF001
+
+    async def record(self, record_id: UUID) -> tuple[str, int, int]:
+        """Return (file, line, byte offset) of the record that has this id."""
+        query = select(_RECORDS.c.file, _RECORDS.c.line, _RECORDS.c.offset_bytes).where(
+            _RECORDS.c.tenant == self._tenant, _RECORDS.c.id == record_id)
+        row = (await self._connection.execute(query)).one()
+        return row.file, row.line, row.offset_bytes
+
+    async def conclude(self, alert_id: AlertId, *, verdict_id: VerdictId, case_id: CaseId | None = None,
+                       status: AlertStatus | None = None, observables: Sequence[Observable] = ()) -> None:
+        """Point an alert to its verdict as it is now; where given, to its case, and set what else changed."""
+        values: dict[str, Any] = {"verdict_id": verdict_id}
+        if observables:
+            values["iocs"] = [each.model_dump(mode="json") for each in observables]
+        if case_id is not None:
+            values["case_id"] = case_id
+        if status is not None:
+            values["status"] = status.value
+        await self._connection.execute(
+            update(_ALERTS).where(_ALERTS.c.tenant == self._tenant, _ALERTS.c.id == alert_id).values(**values))
+
+
+def _stored(row: Row[Any]) -> StoredAlert:
+    return StoredAlert(
+        alert=to_domain(row._mapping), batch_id=row.batch_id,  # noqa: SLF001 - SQLAlchemy's public accessor of a row
+        batch_opened_at=row.batch_opened_at, group_id=row.group_id, group_title=UntrustedText(row.group_title),
+        dedup_hash=row.dedup_hash, first_seen=row.first_seen, last_seen=row.last_seen, count=row.count,
+        case_id=row.case_id, raw=row.raw_log or "")
+
+
+def _uuid(text: str, digits: str) -> UUID:
+    try:
+        return UUID(digits)
+    except ValueError:
+        raise NotFound(f"{text[:40]!r} is not an alert id") from None
+
+
+def _outcomes() -> Select[Any]:
+    verdict = [column.label(f"v_{column.name}") for column in _VERDICTS.c]
+    run = (select(_TASKS.c.run_id).where(_TASKS.c.tenant == _ALERTS.c.tenant, _TASKS.c.alert_id == _ALERTS.c.id)
+           .order_by(_TASKS.c.id.desc()).limit(1).scalar_subquery())
+    return (select(_RECORDS.c.id.label("record_id"), _RECORDS.c.file, _RECORDS.c.line,
+                   _RECORDS.c.event_time.label("seen_at"), run.label("newest_run"), _ALERTS, *verdict)
+            .join(_ALERTS, _ALERTS.c.id == _RECORDS.c.alert_id)
+            .outerjoin(_VERDICTS, _VERDICTS.c.id == _ALERTS.c.verdict_id))
+
+
+def _outcome(row: Row[Any]) -> Outcome:
+    values = row._mapping  # noqa: SLF001 - SQLAlchemy's public accessor of a row
+    verdict = None
+    if values["v_id"] is not None:
+        verdict = {column.name: values[f"v_{column.name}"] for column in _VERDICTS.c}
+    return Outcome(record_id=values["record_id"], file=values["file"], line=values["line"], run_id=values["newest_run"],
+                   alert={column.name: values[column] for column in _ALERTS.c}, verdict=verdict,
+                   event_time=values["seen_at"])
+
+
+def to_domain(row: Mapping[Any, Any]) -> Alert:
+    """Return the domain alert of a row of the alerts table."""
+    return Alert.model_validate({
+        "id": row["id"], "title": row["title"], "description": row["description"] or "",
+        "severity": row["severity"], "status": row["status"], "source": row["source"],
+        "format": row["format"] or "aurora", "product": row["product"] or "", "rule": row["rule"] or "",
+        "time": row["event_time"], "entities": row["entities"], "observables": row["iocs"],
+        "mitre_techniques": row["mitre_techniques"], "fields": row["fields"]})

@@ -1,0 +1,70 @@
+"""Cases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, select, update
+
+from aurora.kernel.ids import BatchId, CaseId
+from aurora.kernel.models import Case, Severity
+from aurora.storage.models import AlertModel, CaseModel, VerdictModel
+from aurora.storage.repositories.base import Repository, chunks, table_of
+
+_ALERTS, _CASES, _VERDICTS = table_of(AlertModel), table_of(CaseModel), table_of(VerdictModel)
+
+
+class Cases(Repository):
+    """Cases of one tenant."""
+
+    async def open(self, case: Case, *, group_id: UUID) -> CaseId:
+        """Open the case of a group of alerts unless it is open already; return its id."""
+        await self._connection.execute(
+            self._insert(_CASES).values(
+                id=case.id, tenant=self._tenant, group_id=group_id, title=str.__str__(case.title),
+                severity=case.severity.value, status=case.status.value, confidence=case.confidence,
+                techniques=list(case.techniques), iocs=[], is_cps=False, created_at=case.created_at,
+                updated_at=case.created_at)
+            .on_conflict_do_nothing(index_elements=["tenant", "group_id"]))
+        return case.id
+
+    async def of_batch(self, batch: BatchId) -> list[CaseId]:
+        """Return the cases that alerts of a batch belong to."""
+        query = select(_ALERTS.c.case_id).where(
+            _ALERTS.c.tenant == self._tenant, _ALERTS.c.batch_id == batch, _ALERTS.c.case_id.is_not(None))
+        return sorted(CaseId(each) for each in (await self._connection.execute(query.distinct())).scalars())
+
+    async def refresh(self, case_ids: Sequence[CaseId], *, now: datetime) -> None:
+        """Sum up, for each case, what its alerts say: worst severity, highest confidence, techniques, observables."""
+        for part in chunks(case_ids, 100):
+            query = (select(_ALERTS.c.case_id, _ALERTS.c.severity, _ALERTS.c.iocs, _VERDICTS.c.techniques,
+                            _VERDICTS.c.confidence)
+                     .join(_VERDICTS, _VERDICTS.c.id == _ALERTS.c.verdict_id)
+                     .where(_ALERTS.c.tenant == self._tenant, _ALERTS.c.case_id.in_(part)))
+            sums: dict[UUID, dict[str, Any]] = {}
+            for row in await self._connection.execute(query):
+                _add(sums.setdefault(row.case_id, _nothing()), row)
+            statement = (update(_CASES)
+                         .where(_CASES.c.tenant == self._tenant, _CASES.c.id == bindparam("case"))
+                         .values(severity=bindparam("severity"), confidence=bindparam("confidence"),
+                                 techniques=bindparam("techniques"), iocs=bindparam("iocs"), updated_at=now))
+            if sums:
+                await self._connection.execute(statement, [
+                    {"case": case_id, "severity": each["severity"].value, "confidence": each["confidence"],
+                     "techniques": sorted(each["techniques"]),
+                     "iocs": [{"type": kind, "value": value} for kind, value in sorted(each["iocs"])]}
+                    for case_id, each in sums.items()])
+
+
+def _nothing() -> dict[str, Any]:
+    return {"severity": Severity.INFO, "confidence": 0.0, "techniques": set(), "iocs": set()}
+
+
+def _add(total: dict[str, Any], row: Any) -> None:
+    total["severity"] = max(total["severity"], Severity(row.severity), key=lambda each: each.rank)
+    total["confidence"] = max(total["confidence"], row.confidence)
+    total["techniques"].update(row.techniques)
+    total["iocs"].update((each["type"], each["value"]) for each in row.iocs)

@@ -1,0 +1,72 @@
+"""The hot path of acceptance: whole chunks of records in a handful of statements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, insert, select, update
+
+from aurora.kernel.models import AlertStatus
+from aurora.storage.models import AlertEntityModel, AlertModel, AlertRecordModel, RunModel, TaskModel
+from aurora.storage.repositories.base import Repository, chunks, table_of
+
+_ALERTS, _RECORDS, _ENTITIES = table_of(AlertModel), table_of(AlertRecordModel), table_of(AlertEntityModel)
+_TASKS, _RUNS = table_of(TaskModel), table_of(RunModel)
+_CLOSED = [status.value for status in AlertStatus if status.is_closed]
+
+
+@dataclass(slots=True)
+class Known:
+    """An open alert that further occurrences may join."""
+
+    id: UUID
+    first_seen: datetime
+    last_seen: datetime
+    count: int
+
+
+class Intake(Repository):
+    """Writes accepted records; reads what is needed to tell the new from the known."""
+
+    async def records(self, keys: Sequence[bytes]) -> dict[bytes, tuple[UUID, UUID]]:
+        """Return {record key: (record id, alert id)} of the records that were accepted before."""
+        found: dict[bytes, tuple[UUID, UUID]] = {}
+        for part in chunks(keys):
+            query = select(_RECORDS.c.record_key, _RECORDS.c.id, _RECORDS.c.alert_id).where(
+                _RECORDS.c.tenant == self._tenant, _RECORDS.c.record_key.in_(part))
+            found.update({row.record_key: (row.id, row.alert_id) for row in await self._connection.execute(query)})
+        return found
+
+    async def open_alerts(self, fingerprints: Sequence[str]) -> dict[str, list[Known]]:
+        """Return the alerts of these fingerprints that are not closed."""
+        found: dict[str, list[Known]] = {}
+        for part in chunks(fingerprints):
+            query = select(_ALERTS.c.dedup_hash, _ALERTS.c.id, _ALERTS.c.first_seen, _ALERTS.c.last_seen,
+                           _ALERTS.c.count).where(
+                _ALERTS.c.tenant == self._tenant, _ALERTS.c.dedup_hash.in_(part), _ALERTS.c.status.not_in(_CLOSED))
+            for row in await self._connection.execute(query):
+                found.setdefault(row.dedup_hash, []).append(Known(row.id, row.first_seen, row.last_seen, row.count))
+        return found
+
+    async def add(self, *, alerts: Sequence[Mapping[str, Any]], entities: Sequence[Mapping[str, Any]],
+                  tasks: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]],
+                  records: Sequence[Mapping[str, Any]]) -> None:
+        """Insert a chunk. The task rows are the outbox: they exist exactly when their alerts do."""
+        for table, rows in ((_ALERTS, alerts), (_ENTITIES, entities), (_TASKS, tasks), (_RUNS, runs),
+                            (_RECORDS, records)):
+            if rows:
+                await self._connection.execute(insert(table), rows)
+
+    async def seen_again(self, known: Sequence[Known]) -> None:
+        """Write the counts and times of alerts that occurred again."""
+        if known:
+            statement = (update(_ALERTS)
+                         .where(_ALERTS.c.tenant == self._tenant, _ALERTS.c.id == bindparam("alert"))
+                         .values(count=bindparam("n"), first_seen=bindparam("first"), last_seen=bindparam("last")))
+            await self._connection.execute(statement, [
+                {"alert": each.id, "n": each.count, "first": each.first_seen, "last": each.last_seen}
+                for each in known])

@@ -1,0 +1,121 @@
+"""The schema's revision: what the database has, what this Aurora needs, and the way from one to the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from aurora.kernel.errors import SchemaOutdated, StorageUnavailable
+from aurora.storage.engine import WRITES
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+HEAD = "0001"
+"""Revision that this Aurora needs; a test holds it to the newest migration. Reading it costs no import of Alembic."""
+
+_LOCK = 0x41555241
+"""PostgreSQL advisory lock of whoever migrates: "AURA"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a database holds."""
+
+    found: str | None
+    """`None`: nothing of ours yet."""
+    tables: int
+    """Tables that are there, ours or not."""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this Aurora can work with it."""
+        return self.found == HEAD
+
+
+async def revision(engine: AsyncEngine) -> Revision:
+    """Return the revision of the database.
+
+    Raises:
+        StorageUnavailable: it cannot be reached, or the file is no database.
+    """
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(_revision)
+    except (DBAPIError, OSError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+        raise StorageUnavailable(f"the database cannot be opened: {str(cause).splitlines()[0]}") from error
+
+
+async def ensure_current(engine: AsyncEngine) -> None:
+    """Create the schema in an empty database; refuse one of another revision.
+
+    Raises:
+        SchemaOutdated: the database must be upgraded first, or belongs to a newer Aurora or to something else.
+        StorageUnavailable: it cannot be reached.
+    """
+    state = await revision(engine)
+    if state.is_current:
+        return
+    if state.found is None and state.tables:
+        raise SchemaOutdated("the database holds tables that are not Aurora's; give Aurora a database of its own")
+    if state.found is not None:
+        raise SchemaOutdated(f"the database has schema revision {state.found}, this Aurora needs {HEAD}: "
+                             "run `aurora db upgrade`", found=state.found, needed=HEAD)
+    await upgrade(engine)
+
+
+async def upgrade(engine: AsyncEngine, *, to: str = "head") -> None:
+    """Bring the database to a revision. Several processes may call it at once: one migrates, the others wait."""
+    try:
+        async with engine.execution_options(**{WRITES: True}).begin() as connection:
+            await connection.run_sync(_upgrade, to)
+    except (DBAPIError, OSError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+        raise StorageUnavailable(f"the database cannot be upgraded: {str(cause).splitlines()[0]}") from error
+
+
+async def differences(engine: AsyncEngine) -> list[Any]:
+    """Return how the database's tables differ from the models; empty if they are equal."""
+    async with engine.connect() as connection:
+        return await connection.run_sync(_differences)
+
+
+def _revision(connection: Connection) -> Revision:
+    tables = inspect(connection).get_table_names()
+    if "alembic_version" not in tables:
+        return Revision(None, len(tables))
+    return Revision(connection.scalar(text("SELECT version_num FROM alembic_version")), len(tables))
+
+
+def _upgrade(connection: Connection, to: str) -> None:
+    from alembic import command  # noqa: PLC0415 - only a migration pays for Alembic
+
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    command.upgrade(alembic_config(connection), to)
+
+
+def _differences(connection: Connection) -> list[Any]:
+    from alembic.autogenerate import compare_metadata  # noqa: PLC0415 - only a check pays for Alembic
+    from alembic.migration import MigrationContext  # noqa: PLC0415
+
+    from aurora.storage.models import Base  # noqa: PLC0415
+
+    return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), Base.metadata))
+
+
+def alembic_config(connection: Connection | None = None) -> Config:
+    """Return Alembic's configuration, bound to a connection."""
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,109 @@
+"""The unit of work: one transaction, and the repositories that speak within it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from aurora.kernel.errors import StorageUnavailable
+from aurora.storage.base import DEFAULT_TENANT
+from aurora.storage.engine import WRITES
+from aurora.storage.repositories.alerts import Alerts
+from aurora.storage.repositories.batches import Batches
+from aurora.storage.repositories.cases import Cases
+from aurora.storage.repositories.correlation import Correlation
+from aurora.storage.repositories.intake import Intake
+from aurora.storage.repositories.runs import Runs
+from aurora.storage.repositories.tasks import Tasks
+from aurora.storage.repositories.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """One open transaction of one tenant. Commits when its `async with` ends without an error."""
+
+    connection: AsyncConnection
+    tenant: str
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        return Alerts(self.connection, self.tenant)
+
+    @cached_property
+    def batches(self) -> Batches:
+        return Batches(self.connection, self.tenant)
+
+    @cached_property
+    def cases(self) -> Cases:
+        return Cases(self.connection, self.tenant)
+
+    @cached_property
+    def correlation(self) -> Correlation:
+        return Correlation(self.connection, self.tenant)
+
+    @cached_property
+    def intake(self) -> Intake:
+        return Intake(self.connection, self.tenant)
+
+    @cached_property
+    def runs(self) -> Runs:
+        return Runs(self.connection, self.tenant)
+
+    @cached_property
+    def tasks(self) -> Tasks:
+        return Tasks(self.connection, self.tenant)
+
+    @cached_property
+    def verdicts(self) -> Verdicts:
+        return Verdicts(self.connection, self.tenant)
+
+
+class Storage:
+    """Hands out transactions. Owns no connection while none is open."""
+
+    def __init__(self, engine: AsyncEngine, *, tenant: str = DEFAULT_TENANT) -> None:
+        self.engine = engine
+        self.tenant = tenant
+        self._writer = engine.execution_options(**{WRITES: True})
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Transaction]:
+        """A transaction that only reads; a consistent snapshot on SQLite.
+
+        Raises:
+            StorageUnavailable: the database cannot be reached.
+        """
+        async with self._transaction(self.engine) as transaction:
+            yield transaction
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Transaction]:
+        """A transaction that may write. On SQLite it takes the one write lock at its start.
+
+        Raises:
+            StorageUnavailable: the database is locked or cannot be reached; nothing was written.
+        """
+        async with self._transaction(self._writer) as transaction:
+            yield transaction
+
+    @asynccontextmanager
+    async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[Transaction]:
+        try:
+            async with engine.begin() as connection:
+                yield Transaction(connection, self.tenant)
+        except (OperationalError, InterfaceError) as error:
+            raise StorageUnavailable(f"the database refused: {_first_line(error)}") from error
+        except OSError as error:
+            raise StorageUnavailable(f"the database cannot be reached: {error.strerror or error}") from error
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).splitlines()[0] if error.orig else type(error).__name__

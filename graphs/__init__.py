@@ -1,0 +1,3 @@
+"""How agents work together: the LangGraph state machines. Found by discovery."""
+
+AURORA_PACKAGE = "aurora-soc"

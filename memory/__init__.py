@@ -1,0 +1,3 @@
+"""What agents remember. The three tiers live here; imports only `aurora.kernel`."""
+
+AURORA_PACKAGE = "aurora-soc"

