@@ -53,10 +53,10 @@ fmt: $(STAMPS)/dev ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 
 fmt-check: $(STAMPS)/dev ## Check that the code is formatted
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check --output-format concise .
 
 lint: $(STAMPS)/dev ## Lint the code
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --output-format concise .
 
 types: $(STAMPS)/dev ## Check the types
 	$(BIN)/mypy

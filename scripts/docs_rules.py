@@ -28,9 +28,10 @@ def text() -> str:
         "Written by `make docs` from the rules' own docstrings; do not edit. How weights become a verdict:",
         "[verdicts](../explanation/verdicts.md).",
         "",
-        f"Weights are decibans: +10 makes malice ten times as likely, -10 a tenth. From {analyst.MALICIOUS:+g} an alert is",
-        f"malicious, from {analyst.SUSPICIOUS:+g} suspicious, from {analyst.BENIGN:+g} down benign. Of each theme, the part of",
-        "an id before the dot, only the strongest raise and the strongest lowering count.",
+        "Weights are decibans: +10 makes malice ten times as likely, -10 a tenth. An alert is",
+        f"malicious from {analyst.MALICIOUS:+g}, suspicious from {analyst.SUSPICIOUS:+g}, and benign from",
+        f"{analyst.BENIGN:+g} down. Of each theme, the part of an id before the dot, only the strongest raise",
+        "and the strongest lowering count.",
         "",
     ]
     themes = sorted({analyst.theme(rule.id) for rule in rules})

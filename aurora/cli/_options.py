@@ -43,3 +43,8 @@ async def opened(db: str | None) -> AsyncIterator[Runtime]:
 
     async with open_runtime(settings_for(db)) as runtime:
         yield runtime
+
+
+def database_shown(settings: Settings) -> str:
+    """Return the URL of the database as one would type it, without password and driver."""
+    return settings.database.shown_url.replace("+aiosqlite:", ":", 1).replace("+asyncpg:", ":", 1)

@@ -78,16 +78,24 @@ def plural(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def table(*headings: str, right: tuple[str, ...] = (), stretch: str = "") -> Table:
-    """Return an empty table without lines; the column `stretch` takes what is left of the width and is cut."""
+def table(*headings: str, right: tuple[str, ...] = (), stretch: str = "", wrap: bool = False) -> Table:
+    """Return an empty table without lines.
+
+    Args:
+        headings: Of the columns.
+        right: Columns that are aligned to the right.
+        stretch: The column that takes what is left of the width.
+        wrap: Break what does not fit into that column; otherwise it is cut.
+    """
     from rich.table import Table
 
     grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     for heading in headings:
-        grid.add_column(heading, justify="right" if heading in right else "left", no_wrap=True,
-                        overflow="ellipsis", ratio=1 if heading == stretch else None)
-    if stretch:
-        grid.expand = True
+        stretches = heading == stretch
+        breaks = stretches and wrap
+        grid.add_column(heading, justify="right" if heading in right else "left", no_wrap=not breaks,
+                        overflow="fold" if breaks else "ellipsis", ratio=1 if stretches else None)
+    grid.expand = bool(stretch)
     return grid
 
 

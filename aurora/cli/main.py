@@ -22,8 +22,9 @@ COMMANDS = {
 """Panel and summary of each command; its module has the same name. A test holds the modules to it."""
 
 EPILOG = """\
-Exit status  0 done · 1 something was rejected, failed or not found · 2 wrong usage or settings
-             3 database not available, try again · 70 a fault of Aurora · 130, 143 stopped
+Exit status  0 done · 1 something was rejected, failed or not found
+             2 wrong usage or settings · 3 database not available, try again
+             70 a fault of Aurora · 130, 143 stopped by Ctrl-C or SIGTERM
 Settings     aurora.toml here, or variables such as AURORA_DATABASE__URL"""
 
 

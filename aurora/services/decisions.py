@@ -11,7 +11,7 @@ from aurora.kernel.ids import AlertId, CaseId, IdFactory, VerdictId
 from aurora.kernel.models import AlertStatus, Contribution, Decider, Verdict, VerdictLabel
 from aurora.kernel.untrusted import UntrustedText
 from aurora.services.outcomes import ANALYST_RULE
-from aurora.storage.triage import join_case
+from aurora.storage.triage import conclude
 from aurora.storage.unit_of_work import Storage, Transaction
 
 LONGEST_REASON = 2000
@@ -63,13 +63,13 @@ async def decide_alert(storage: Storage, *, alert: str, label: VerdictLabel, rea
         before, verdict = await _corrected(transaction, alert_id, Verdict(
             id=VerdictId(ids()), alert_id=alert_id, label=label, confidence=1.0, reason=reason,
             decided_by=Decider.ANALYST, decided_name=analyst[:200], created_at=clock.now()))
-        await transaction.verdicts.add(verdict, dedup_hash=stored.dedup_hash, batch_id=None)
-        joined = await join_case(transaction, stored, verdict, now=verdict.created_at,
-                                 observables=stored.alert.observables)
         status = _closed(label) if close else None
-        await transaction.alerts.conclude(alert_id, verdict_id=verdict.id, case_id=joined, status=status)
+        written = await conclude(transaction, stored, verdict, observables=(), now=verdict.created_at, status=status)
+        case_id = written.case_id or stored.case_id
+        if case_id is not None:
+            await transaction.cases.refresh([case_id], now=verdict.created_at)
     return Decided(alert_id=alert_id, before=before, verdict=verdict, status=(status or stored.alert.status).value,
-                   case_id=joined or stored.case_id)
+                   case_id=case_id)
 
 
 async def _corrected(transaction: Transaction, alert_id: AlertId, bare: Verdict) -> tuple[str | None, Verdict]:

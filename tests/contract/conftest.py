@@ -12,9 +12,9 @@ from tests.services import engine_with_schema, fresh_postgres_database, running_
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """The maintenance database of a server that lives as long as the test session."""
-    with running_postgres(tmp_path_factory.mktemp("postgres") / "data") as url:
+    with running_postgres() as url:
         yield url
 
 

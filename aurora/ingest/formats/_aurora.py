@@ -31,7 +31,7 @@ def fault(path: str, expected: str) -> RecordRejected:
 
 def shown(key: str) -> str:
     """Return a key of the record fit for a message."""
-    return clean(key[:64])
+    return clean(key[:64]) or "(empty key)"
 
 
 def scalar(value: object, path: str) -> str:

@@ -120,9 +120,14 @@ class Draft:
 
     def take_all(self, parent: Document, rows: Iterable[Row]) -> None:
         """Keep every scalar that `rows` name and `parent` has."""
+        fields = self.fields
         for key, name, provenance, path in rows:
-            if key in parent and parent[key] is not None:
-                self.keep(name, parent[key], provenance, path)
+            value = parent.get(key)
+            if value.__class__ is str and 0 < len(value) <= _CACHED and len(fields) < MAX_ITEMS:
+                # What `keep` does with short text, without the call: most values of most records.
+                fields.append(_cached_field(name, value, provenance, path))
+            elif value is not None:
+                self.keep(name, value, provenance, path)
 
     def entity(self, kind: EntityType, value: str, provenance: Provenance, *, role: str = "") -> None:
         """Note who or what took part. `value` is the canonical name."""
@@ -143,10 +148,14 @@ class Draft:
         """Note a technical value in any spelling; return it in canonical form, `None` if it is not of that type."""
         if not value:
             return None
-        build = _cached_observable if len(value) <= _CACHED else observable
-        found = build(kind, value, provenance)
-        if found is not None and (kind, found.value) not in self._observables:
-            self.seen((found,))
+        found = (_cached_observable if len(value) <= _CACHED else observable)(kind, value, provenance)
+        if found is not None:
+            key = (kind, found.value)
+            if key not in self._observables:
+                if len(self._observables) < MAX_ITEMS:
+                    self._observables[key] = found
+                else:
+                    self._cut["observables"] = None
         return found
 
     def seen(self, observables: Iterable[Observable]) -> None:
@@ -207,8 +216,8 @@ class Draft:
         if len(self._unread) < MAX_ITEMS:
             self._unread[dotted(path)] = None
 
-    def alert(self, *, id: AlertId, title: str, severity: Severity,  # noqa: A002, PLR0913 - the parts of an alert
-              source: str, format: str, product: str, rule: str,  # noqa: A002 - as above
+    def alert(self, *, id: AlertId, title: str, severity: Severity,
+              source: str, format: str, product: str, rule: str,
               description: str = "") -> Alert:
         """Return the alert.
 

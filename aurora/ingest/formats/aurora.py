@@ -94,7 +94,7 @@ class Aurora:
         """Return `None`: every record is an alert."""
         return None
 
-    def normalise(self, document: Document, *, id: AlertId) -> Alert:  # noqa: A002 - the word of the domain
+    def normalise(self, document: Document, *, id: AlertId) -> Alert:
         """Return the alert; see the table of this module.
 
         Raises:
@@ -111,7 +111,13 @@ class Aurora:
         product = read.scalar(document.get("product"), "product")
         rule = read.scalar(document.get("rule"), "rule") or title
         description = read.scalar(document.get("description"), "description")
-        told = read.told(document.get("fields"))
+        listed = document.get("fields")
+        told = read.told(listed)
+        if isinstance(listed, list):
+            read.fields(draft, listed)
+        for key in ("observables", "iocs"):
+            read.observables(draft, document.get(key), key)
+        read.entities(draft, document.get("entities"))
         stated = "rule" if document.get("rule") else "title"
         for name, value, key in (("rule.name", title, "title"), ("rule.id", rule, stated)):
             if name not in told:
@@ -119,10 +125,8 @@ class Aurora:
         _plain(draft, document, told)
         read.techniques(draft, document.get("mitre_techniques"), "mitre_techniques",
                         tell="threat.technique.id" not in told)
-        read.fields(draft, document.get("fields"))
-        read.entities(draft, document.get("entities"))
-        for key in ("observables", "iocs"):
-            read.observables(draft, document.get(key), key)
+        if not isinstance(listed, list):
+            read.fields(draft, listed)
         return draft.alert(id=id, title=title, severity=severity, source=source, format=self.id, product=product,
                            rule=rule, description=description)
 

@@ -31,7 +31,7 @@ class Format(Protocol):
     def context(self, document: Document) -> str | None:
         """Return the kind of a record of this format that is no alert (`flow`, `dns`), else `None`."""
 
-    def normalise(self, document: Document, *, id: AlertId) -> Alert:  # noqa: A002 - the word of the domain
+    def normalise(self, document: Document, *, id: AlertId) -> Alert:
         """Return the alert that the record tells of.
 
         Raises:

@@ -79,7 +79,7 @@ class Microsoft:
         """Return `SecurityIncident` for rows of that table: they only group alerts."""
         return "SecurityIncident" if document.get("Type") == "SecurityIncident" else None
 
-    def normalise(self, document: Document, *, id: AlertId) -> Alert:  # noqa: A002 - the word of the domain
+    def normalise(self, document: Document, *, id: AlertId) -> Alert:
         """Return the alert; see the table of this module.
 
         Raises:
@@ -101,7 +101,7 @@ class Microsoft:
         rule = common.rule_id(draft.text(extended.get("DetectorId"), "/ExtendedProperties/DetectorId"),
                               draft.text(document.get("AlertType"), "/AlertType"), provider, title)
         draft.keep("rule.id", rule, SENSOR, "/ExtendedProperties/DetectorId" if extended.get("DetectorId")
-                   else "/AlertType")
+                   else f"/{'AlertType' if document.get('AlertType') else column}")
         description = draft.take(document, "Description", "event.reason", WRITABLE, "/Description")
         draft.take(document, "Status", "event.status", SENSOR, "/Status")
         _attack(draft, document, extended)

@@ -60,7 +60,7 @@ class MicrosoftGraph:
         """Return `None`: the API returns alerts only."""
         return None
 
-    def normalise(self, document: Document, *, id: AlertId) -> Alert:  # noqa: A002 - the word of the domain
+    def normalise(self, document: Document, *, id: AlertId) -> Alert:
         """Return the alert; see the table of this module.
 
         Raises:
@@ -79,7 +79,7 @@ class MicrosoftGraph:
                                       field="severity")
         rule = common.rule_id(draft.text(document.get("detectorId"), "/detectorId"), "",
                               draft.text(document.get("serviceSource"), "/serviceSource"), title)
-        draft.keep("rule.id", rule, SENSOR, "/detectorId")
+        draft.keep("rule.id", rule, SENSOR, "/detectorId" if document.get("detectorId") else "/title")
         description = draft.take(document, "description", "event.reason", WRITABLE, "/description")
         for key, name, provenance in _ROWS:
             value = document.get(key)

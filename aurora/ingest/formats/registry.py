@@ -54,7 +54,7 @@ class Formats:
                 return each
         return None
 
-    def by_id(self, id: str) -> Format:  # noqa: A002 - the word of the domain
+    def by_id(self, id: str) -> Format:
         """Return the format with that id.
 
         Raises:

@@ -58,6 +58,7 @@ def _rows(section: str, *rows: tuple[str, str, Provenance]) -> tuple[Row, ...]:
     return tuple((key, name, provenance, f"{section}/{key}") for key, name, provenance in rows)
 
 
+_RULE = _rows("/alert", ("category", "rule.category", _S), ("severity", "event.severity", _S))
 _PACKET = _rows("", ("src_port", "source.port", _S), ("dest_port", "destination.port", _S),
                 ("direction", "network.direction", _S), ("community_id", "network.community_id", _S),
                 ("host", "observer.name", _S), ("in_iface", "observer.ingress.interface.name", _S))
@@ -96,7 +97,7 @@ class Suricata:
         kind = document.get("event_type")
         return kind if isinstance(kind, str) and kind != "alert" else None
 
-    def normalise(self, document: Document, *, id: AlertId) -> Alert:  # noqa: A002 - the word of the domain
+    def normalise(self, document: Document, *, id: AlertId) -> Alert:
         """Return the alert; see the table of this module.
 
         Raises:
@@ -160,10 +161,10 @@ def _packet(draft: Draft, document: Document, said: Document) -> None:
 
 def _rule(draft: Draft, said: Document, signature: str) -> Severity:
     """Keep what the rule says of itself; return its severity."""
-    draft.take(said, "category", "rule.category", _S, "/alert/category")
-    draft.take(said, "severity", "event.severity", _S, "/alert/severity")
-    action = draft.text(said.get("action"), "/alert/action").lower()
-    draft.keep("event.action", action, _S, "/alert/action")
+    draft.take_all(said, _RULE)
+    action = said.get("action")
+    if action is not None:
+        draft.keep("event.action", action.lower() if isinstance(action, str) else action, _S, "/alert/action")
     number = said.get("severity")
     if type(number) is int and number > 0:
         severity = _BY_CLASS.get(number, Severity.INFO)
@@ -246,7 +247,8 @@ def _dns(draft: Draft, dns: Document) -> None:
     """Versions 1 (flat), 2 (`query`, `answers`) and 3 (`queries`) of EVE's DNS object."""
     questions: list[tuple[Any, str]] = [(dns, "/dns")] if "rrname" in dns else []
     for key in ("query", "queries"):
-        questions += [(each, f"/dns/{key}/{number}") for number, each in enumerate(draft.items(dns, key, f"/dns/{key}"))]
+        listed = draft.items(dns, key, f"/dns/{key}")
+        questions += [(each, f"/dns/{key}/{number}") for number, each in enumerate(listed)]
     for question, path in questions:
         if not isinstance(question, dict):
             draft.unread(path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from aurora.ingest.reading.records import Fault
-from aurora.ingest.reading.structure import nesting
+from aurora.ingest.reading.structure import is_deeper
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +45,7 @@ def parse(raw: bytes) -> dict[str, Any] | Fault:
     try:
         keys = _count_keys(document.values(), len(document), MAX_DEPTH)
     except RecursionError:
-        return _too_deep()
+        return too_deep()
     if keys != _count_written_keys(raw):
         return exact_fault(raw) or document
     return document
@@ -73,11 +73,11 @@ def _count_keys(values: Iterable[Any], keys: int, levels: int) -> int:
 
 
 def _count_written_keys(raw: bytes) -> int:
-    """Return at least the number of keys in the JSON text `raw`, or -1 if that takes a closer look.
+    r"""Return at least the number of keys in the JSON text `raw`, or -1 if that takes a closer look.
 
     Every key ends with `":`. A string may hold the same two bytes: after a backslash, which
     is subtracted, or where it starts with a colon, which makes the result too large. A key
-    that ends with a backslash (`\\\\":`) must not be subtracted. So a result equal to the
+    that ends with a backslash (`\\":`) must not be subtracted. So a result equal to the
     number of keys in the parsed document proves that no key was lost, and a different one
     proves nothing.
     """
@@ -122,8 +122,8 @@ def _syntax_fault(raw: bytes, error: orjson.JSONDecodeError) -> Fault:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as invalid:
         return Fault("invalid_utf8", f"invalid UTF-8 ({invalid.reason})", invalid.start)
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and nesting(raw) > MAX_DEPTH:
-        return _too_deep()
+    if is_deeper(raw, MAX_DEPTH):
+        return too_deep()
     at = len(text[: error.pos].encode("utf-8"))
     if _NAN.match(raw, at):
         return Fault("not_a_number", "NaN and Infinity are no JSON", at)
@@ -132,7 +132,8 @@ def _syntax_fault(raw: bytes, error: orjson.JSONDecodeError) -> Fault:
     return Fault("invalid_json", f"not JSON: {error.msg}", at)
 
 
-def _too_deep() -> Fault:
+def too_deep() -> Fault:
+    """Return the fault of a record with too many levels."""
     return Fault("too_deep", f"the record is nested deeper than {MAX_DEPTH} levels")
 
 

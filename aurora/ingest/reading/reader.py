@@ -21,7 +21,7 @@ MAX_RECORD_BYTES = 16 << 20
 """Larger records are skipped: the largest real alerts, with all their evidence, have some 2 MiB."""
 
 _UNRECOGNISED_LIMIT = 100  # no log writes that many lines before its first record
-_NO_OBJECT: frozenset[Reason] = frozenset({"invalid_json", "invalid_utf8", "invalid_utf16", "not_object"})
+_NO_OBJECT: frozenset[Reason] = frozenset({"invalid_json", "invalid_utf8", "invalid_utf16", "not_object", "too_deep"})
 
 
 def read(
@@ -103,8 +103,9 @@ def _given_up(name: str, window: Window, reason: Reason, message: str, stored: _
     end = min(len(window.data), SNIFFED_BYTES) if reason == "binary_file" else start
     unread = stored.unread(offset)
     rest = "the rest of the input was" if unread is None else f"{unread} bytes of the file were"
-    return RejectedRecord(name, line, offset, window.key(end), window.data[start:end], unread or 0, reason,
-                          f"{message}; {rest} not read")
+    return RejectedRecord(
+        name, line, offset, window.key(end), window.data[start:end], unread or 0, reason, f"{message}; {rest} not read"
+    )
 
 
 class _Stored:

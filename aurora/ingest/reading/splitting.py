@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from aurora.ingest.reading.parsing import parse
-from aurora.ingest.reading.records import KEPT_BYTES, Fault, Item, RawRecord, RejectedRecord
+from aurora.ingest.reading.parsing import parse, too_deep
+from aurora.ingest.reading.pieces import Pieces
+from aurora.ingest.reading.records import KEPT_BYTES, Fault, Item, RawRecord
 from aurora.ingest.reading.structure import Scan, scan
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Splitter:
         self._file = file
         self._limit = max_record_bytes
         self._by_line = True  # what the last good record was: one on a line of its own, or not
-        self._recognised = False
+        self._pieces = Pieces(window, file=file, max_record_bytes=max_record_bytes)
 
     def items(self) -> Iterator[Item]:
         """Yield what the text holds, in order; blank lines are nothing."""
@@ -56,7 +57,7 @@ class Splitter:
                     raw = window.data[start:end]
                     document = parse(raw)
                     if type(document) is dict and not _may_be_envelope(document):
-                        self._recognised = True
+                        self._pieces.recognised = True
                         offset = window.offset(start)
                         yield RawRecord(file, window.line, offset, window.key(end), raw, document)
                         window.pos = end
@@ -69,7 +70,7 @@ class Splitter:
             else:
                 yield self._bad_line()
         if window.fault is not None:
-            yield self._reject(window.pos, window.fault)
+            yield self._pieces.reject(window.pos, window.fault)
 
     def _skip(self, blank: re.Pattern[bytes]) -> bytes | None:
         """Go to the next text and return what was skipped, from its last line end on; `None` at the end."""
@@ -115,21 +116,40 @@ class Splitter:
             if (yield from self._list()):
                 yield from self._rest_of_envelope()
             return
+        # Among JSON lines, only a brace alone starts an object over several lines: to look
+        # beyond the end of each broken line would make a bad file slow.
+        among_lines = self._by_line and self._pieces.recognised
+        if among_lines and (end := self._line_end()) > window.pos + 1:
+            yield self._within_line(end)
+        else:
+            yield self._over_lines(indentation, among_lines=among_lines)
+
+    def _within_line(self, end: int) -> Item:
+        """Return the first object of a line that is not simply a good one; the line ends at index `end`."""
+        window = self._window
+        outcome, length = scan(window, limit=min(end - window.pos, self._limit))
+        if outcome is Scan.DONE:
+            return self._complete(length)
+        if outcome is Scan.ENDED and end == len(window.data):
+            return self._pieces.skip_to(None, self._pieces.cut())
+        return self._bad_line()
+
+    def _over_lines(self, indentation: bytes | None, *, among_lines: bool) -> Item:
+        """Return an object that may go on over any number of lines."""
+        window = self._window
         outcome, length = scan(window, limit=self._limit)
         if outcome is Scan.DONE:
-            yield self._complete(length)
-            return
+            return self._complete(length)
         newline = window.data.find(b"\n", window.pos, window.pos + self._limit + 1)
+        if outcome is Scan.LARGE:
+            return self._pieces.skip_to(b"\n" if newline < 0 else _start_like(indentation), self._pieces.too_large())
         # A first line that ends like this goes on in the next; any other is a broken line of its own.
         goes_on = newline >= 0 and window.data[window.pos : newline].rstrip().endswith((b"{", b"[", b",", b":"))
-        if outcome is Scan.LARGE:
-            yield self._skip_to(b"\n" if newline < 0 else _start_like(indentation), self._too_large())
-        elif outcome is Scan.ENDED and (newline < 0 or (goes_on and not (self._by_line and self._recognised))):
-            yield self._skip_to(None, self._cut())
-        elif outcome is Scan.BROKEN and goes_on and window.pos + length > newline:
-            yield self._skip_to(_start_like(indentation), _no_match(length))
-        else:
-            yield self._bad_line()
+        if outcome is Scan.ENDED and (newline < 0 or (goes_on and not among_lines)):
+            return self._pieces.skip_to(None, self._pieces.cut())
+        if outcome is not Scan.ENDED and goes_on and window.pos + length > newline:
+            return self._pieces.skip_to(_start_like(indentation), _no_end(outcome, length), beyond=length)
+        return self._bad_line()
 
     def _complete(self, length: int) -> Item:
         """Return the object of that length at the window's place, if nothing foreign follows on its line."""
@@ -141,7 +161,7 @@ class Splitter:
             return self._bad_line()
         end = window.pos + length
         self._by_line = ends_line and b"\n" not in window.data[window.pos : end]
-        return self._item(end)
+        return self._pieces.item(end)
 
     def _after(self, length: int) -> int:
         """Return the index of what follows on the same line."""
@@ -151,7 +171,7 @@ class Splitter:
     def _starts_list(self) -> bool:
         """Say whether the bracket at the window's place opens a list of records, not one bad line."""
         window = self._window
-        if self._by_line and self._recognised:
+        if self._by_line and self._pieces.recognised:
             return False
         while len(window.data) - window.pos < _HEAD_BYTES and window.more():
             pass
@@ -170,19 +190,19 @@ class Splitter:
                 continue
             outcome, length = scan(window, limit=self._limit)
             if outcome is Scan.DONE:
-                yield self._item(window.pos + length)
+                yield self._pieces.item(window.pos + length)
                 continue
             if outcome is Scan.ENDED:
-                yield self._skip_to(None, self._cut())
+                yield self._pieces.skip_to(None, self._pieces.cut())
                 return False
-            fault = _no_match(length) if outcome is Scan.BROKEN else self._too_large()
+            fault = self._pieces.too_large() if outcome is Scan.LARGE else _no_end(outcome, length)
             indentation = _indentation(gap, window)
             if indentation is None:
                 more = "; where the next record starts cannot be told, so the rest of the file was not read"
-                yield self._skip_to(None, fault._replace(message=fault.message + more))
+                yield self._pieces.skip_to(None, fault._replace(message=fault.message + more))
                 return False
-            yield self._skip_to(_start_like(indentation), fault)
-        yield self._reject(window.pos, self._cut("the list is not closed; the file may be cut"))
+            yield self._pieces.skip_to(_start_like(indentation), fault, beyond=length)
+        yield self._pieces.reject(window.pos, self._pieces.cut("the list is not closed; the file may be cut"))
         return False
 
     def _rest_of_envelope(self) -> Iterator[Item]:
@@ -193,7 +213,9 @@ class Splitter:
         if outcome is Scan.DONE:
             window.advance(window.pos + length)
         elif outcome is Scan.ENDED:
-            yield self._skip_to(None, self._cut("the object around the list is not closed; the file may be cut"))
+            yield self._pieces.skip_to(
+                None, self._pieces.cut("the object around the list is not closed; the file may be cut")
+            )
         else:
             yield self._bad_line()
 
@@ -203,80 +225,18 @@ class Splitter:
         if window.data.find(b",", window.pos) < 0:
             window.more()
         end: int = _SCALAR.match(window.data, window.pos).end()  # type: ignore[union-attr]  # it starts with such a byte
-        return self._item(window.pos + len(window.data[window.pos : end].rstrip()))
+        return self._pieces.item(window.pos + len(window.data[window.pos : end].rstrip()))
 
     def _bad_line(self) -> Item:
         end = self._line_end()
         if end < 0 or end - self._window.pos > self._limit:
-            return self._skip_to(b"\n", self._too_large())
-        return self._item(end)
-
-    def _item(self, end: int) -> Item:
-        """Return the text up to index `end` as a record, or rejected, and go there."""
-        window = self._window
-        raw = window.data[window.pos : end]
-        parsed = parse(raw)
-        if isinstance(parsed, Fault):
-            return self._reject(end, parsed)
-        self._recognised = True
-        line, offset = window.line, window.offset(window.pos)
-        record = RawRecord(self._file, line, offset, window.key(end), raw, parsed)
-        window.advance(end)
-        return record
-
-    def _reject(self, end: int, fault: Fault) -> RejectedRecord:
-        """Return the text up to index `end` as rejected, and go there."""
-        window = self._window
-        line, offset, place = window.line, window.offset(window.pos), self._place(fault)
-        raw = window.data[window.pos : min(end, window.pos + KEPT_BYTES)]
-        return self._rejected(raw, line, offset, end, fault, place)
-
-    def _skip_to(self, marker: bytes | None, fault: Fault) -> RejectedRecord:
-        """Reject everything before the next `marker`, or to the end of the file, in bounded memory."""
-        window = self._window
-        while len(window.data) - window.pos < KEPT_BYTES and window.more():
-            pass
-        line, offset, place = window.line, window.offset(window.pos), self._place(fault)
-        raw = window.data[window.pos : window.pos + KEPT_BYTES]
-        overlap = len(marker) - 1 if marker else 0  # the marker may lie across two blocks
-        end = window.data.find(marker, window.pos) if marker else -1
-        if end >= 0:
-            raw = raw[: end - window.pos]
-        while end < 0:
-            window.advance(max(window.pos, len(window.data) - overlap))
-            if not window.more():
-                end = len(window.data)
-            elif marker:
-                end = window.data.find(marker, window.pos)
-        return self._rejected(raw, line, offset, end, fault, place)
-
-    def _rejected(self, raw: bytes, line: int, offset: int, end: int, fault: Fault, place: str) -> RejectedRecord:
-        window = self._window
-        if fault is window.fault:
-            window.fault = None  # told once
-        key = window.key(end)
-        size = window.offset(end) - offset
-        window.advance(end)
-        reason, message = fault.reason, fault.message
-        if reason == "record_too_large":
-            message = message.replace("the record is", f"the record of {size} bytes is", 1)
-        elif reason == "invalid_utf8" and window.transcoded:
-            reason, message = "invalid_utf16", "invalid UTF-16 (half of a surrogate pair)"
-        return RejectedRecord(self._file, line, offset, key, raw, size, reason, message + place)
-
-    def _place(self, fault: Fault) -> str:
-        """Return the place of the fault in the file, in words."""
-        window = self._window
-        return "" if fault.at is None else f" at byte {window.offset(window.pos + fault.at)}"
-
-    def _cut(self, message: str = "the record is not complete; the file may be cut or still be written") -> Fault:
-        return self._window.fault or Fault("truncated", message)
-
-    def _too_large(self) -> Fault:
-        return Fault("record_too_large", f"the record is larger than {self._limit} bytes")
+            return self._pieces.skip_to(b"\n", self._pieces.too_large())
+        return self._pieces.item(end)
 
 
-def _no_match(length: int) -> Fault:
+def _no_end(outcome: Scan, length: int) -> Fault:
+    if outcome is Scan.DEEP:
+        return too_deep()
     return Fault("invalid_json", "not JSON: the brackets or quotes do not match", length)
 
 

@@ -29,6 +29,7 @@ class Scan(Enum):
     BROKEN = "no JSON can go on like this"
     ENDED = "the text ends first"
     LARGE = "the value is larger than allowed"
+    DEEP = "the value is nested beyond all measure"
 
 
 def scan(window: Window, *, limit: int, inside: bytes = b"") -> tuple[Scan, int]:
@@ -67,24 +68,27 @@ def scan(window: Window, *, limit: int, inside: bytes = b"") -> tuple[Scan, int]
             if not stack or stack.pop() != _OPENED_BY[bracket]:
                 return Scan.BROKEN, at
         else:
-            if len(stack) == _MAX_OPEN or (stack and not _may_open(data, base, found, stack[-1])):
+            if stack and not _may_open(data, base, found, stack[-1]):
                 return Scan.BROKEN, at
+            if len(stack) == _MAX_OPEN:
+                return Scan.DEEP, at
             stack.append(bracket)
         at += 1
         if not stack:
             return (Scan.DONE if at <= limit else Scan.LARGE), at
 
 
-def nesting(raw: bytes) -> int:
-    """Return how many brackets are open at most at one place of `raw`, outside strings."""
-    deepest = depth = at = 0
+def is_deeper(raw: bytes, levels: int) -> bool:
+    """Say whether more than `levels` brackets are open at one place of `raw`, outside strings."""
+    depth = at = 0
     while (at := _TO_BRACKET.match(raw, at).end()) < len(raw):  # type: ignore[union-attr]  # matches nothing too
         if raw[at] == _QUOTE:
             break
         depth += -1 if raw[at] in _OPENED_BY else 1
-        deepest = max(deepest, depth)
+        if depth > levels:
+            return True
         at += 1
-    return deepest
+    return False
 
 
 def _next_bracket(data: bytes, at: int) -> int:

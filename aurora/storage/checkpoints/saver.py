@@ -53,7 +53,8 @@ class AuroraSaver(BaseCheckpointSaver[str]):
 
     What a task of a superstep wrote waits in memory and is stored with the superstep's checkpoint, in one
     transaction; errors, interrupts and resumes are stored at once. Whoever runs a graph calls it with
-    `durability="sync"` and awaits `flush` when the run stops, however it stops.
+    `durability="sync"` and awaits `flush` when the run stops, however it stops. LangGraph holds the same
+    writes in memory until the superstep ends, so what waits here at most doubles them.
 
     Every write names a task and an epoch (`TASK_ID`, `EPOCH` in `config["configurable"]`) and is stored
     only while that task runs under that epoch on that thread. Only the async methods exist.
@@ -175,7 +176,7 @@ class AuroraSaver(BaseCheckpointSaver[str]):
             return page[0]
         return None
 
-    async def alist(self, config: RunnableConfig | None, *, filter: dict[str, Any] | None = None,  # noqa: A002
+    async def alist(self, config: RunnableConfig | None, *, filter: dict[str, Any] | None = None,
                     before: RunnableConfig | None = None, limit: int | None = None) -> AsyncIterator[CheckpointTuple]:
         """Yield the checkpoints of a thread (or of all, without a config), newest first."""
         conf = config["configurable"] if config else {}

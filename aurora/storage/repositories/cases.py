@@ -58,6 +58,15 @@ class Cases(Repository):
                      "iocs": [{"type": kind, "value": value} for kind, value in sorted(each["iocs"])]}
                     for case_id, each in sums.items()])
 
+    async def by_id(self, ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
+        """Return these cases as plain columns, by id; unknown ids are left out."""
+        found: dict[UUID, dict[str, Any]] = {}
+        for part in chunks(ids):
+            query = select(_CASES).where(_CASES.c.tenant == self._tenant, _CASES.c.id.in_(part))
+            for row in await self._connection.execute(query):
+                found[row.id] = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public accessor of a row
+        return found
+
 
 def _nothing() -> dict[str, Any]:
     return {"severity": Severity.INFO, "confidence": 0.0, "techniques": set(), "iocs": set()}

@@ -32,7 +32,10 @@ class Tasks(Repository):
                   .order_by(_TASKS.c.priority.desc(), _TASKS.c.id).limit(limit))
         if self._connection.dialect.name == "postgresql":
             wanted = wanted.with_for_update(skip_locked=True)
-        statement = (update(_TASKS).where(_TASKS.c.tenant == self._tenant, _TASKS.c.id.in_(wanted))
+        # A CTE, because PostgreSQL may run a plain subquery with LIMIT … FOR UPDATE more than once
+        # and then claims more than the limit.
+        chosen = wanted.cte("chosen")
+        statement = (update(_TASKS).where(_TASKS.c.tenant == self._tenant, _TASKS.c.id.in_(select(chosen.c.id)))
                      .values(state=TaskState.RUNNING, epoch=_TASKS.c.epoch + 1, attempt=_TASKS.c.attempt + 1,
                              owner=owner, lease_until=lease_until)
                      .returning(_TASKS))

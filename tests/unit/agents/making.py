@@ -32,7 +32,7 @@ ENRICHERS: Sequence[EnricherSpec] = specs(agents.enrichers, EnricherSpec)
 
 
 def make_alert(*fields: tuple, severity: Severity = Severity.MEDIUM, title: str = "An alert", **more) -> Alert:
-    """Return an alert; a field is (name, value) or (name, value, provenance), its name decides where that is missing."""
+    """Return an alert; a field is (name, value) or (name, value, provenance); else its name decides."""
     written = [("event.severity", severity.value), ("rule.name", title), *fields]
     kept = [SourceField(name=name, value=UntrustedText(value), path=f"/{number}",
                         provenance=given[0] if given else SENSOR if name.startswith(TRUSTED_NAMES) else WRITABLE)

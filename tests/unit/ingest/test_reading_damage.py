@@ -12,7 +12,23 @@ from aurora.ingest.reading.records import Item, RawRecord
 from aurora.ingest.reading.splitting import Splitter
 from aurora.ingest.reading.window import Window
 
-_PIECES = (b"{", b"}", b"[", b"]", b'"', b",", b":", b"\n", b"\\", b"\0", b"\xff", b'{"n":', b"\xef\xbb\xbf", b"\n{", b"")
+_PIECES = (
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b'"',
+    b",",
+    b":",
+    b"\n",
+    b"\\",
+    b"\0",
+    b"\xff",
+    b'{"n":',
+    b"\xef\xbb\xbf",
+    b"\n{",
+    b"",
+)
 _DOCUMENTS = [{"n": 1, "s": 'q"{[\\'}, {"n": 2, "l": [{"a": 1}, {"b": [{}]}]}, {"n": 3, "é": "ü"}]
 _SHAPES = (
     "\n".join(map(json.dumps, _DOCUMENTS)),

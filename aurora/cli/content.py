@@ -1,0 +1,102 @@
+"""aurora content: what is installed, and whether all of it can be used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from aurora.cli._border import DONE, INCOMPLETE, run
+from aurora.cli._options import AsJson
+
+if TYPE_CHECKING:
+    from aurora.discovery import Content, ContentItem
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]},
+                  help="List and check graphs, rules, enrichers, formats and plugins.")
+
+Kind = Literal["graph", "agent", "rule", "enricher", "format"]
+
+
+@app.command("list")
+def list_content(
+    kind: Annotated[Kind | None, typer.Option(help="Only this kind.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List all content: Aurora's own and that of trusted plugins.
+
+    Example:
+
+        aurora content list --kind rule
+    """
+    async def work() -> int:
+        from aurora.cli._json import write_json
+        from aurora.cli._options import settings_for
+        from aurora.cli._show import out, plain, plural, table
+
+        content = _found(settings_for(None).content.trusted_plugins)
+        items = [each for each in [*content.items(), *_formats()] if kind in (None, each.kind)]
+        if as_json:
+            for each in items:
+                write_json({"id": each.id, "kind": each.kind, "version": each.version, "risk": each.risk,
+                            "file": each.file, "origin": each.origin})
+            return DONE
+        console = out()
+        wide = console.width >= 120
+        grid = table("id", "kind", "version", "risk", "origin", *(["file"] if wide else []),
+                     stretch="file" if wide else "")
+        for each in items:
+            grid.add_row(plain(each.id, style="cyan"), each.kind, plain(each.version), plain(each.risk),
+                         plain(each.origin), *([plain(each.file)] if wide else []))
+        console.print(grid)
+        for plugin in content.untrusted:
+            console.print(plain(f"installed, but not trusted: plugin {plugin.name} of {plugin.distribution}; "
+                                f"to use it, name it in content.trusted_plugins", style="yellow"))
+        console.print(plain(plural(len(items), "item"), style="dim"))
+        return DONE
+
+    run(work)
+
+
+@app.command()
+def check() -> None:
+    """Load all content; exit 0 if all of it can be used, 1 with one line for every fault.
+
+    Example:
+
+        aurora content check
+    """
+    async def work() -> int:
+        from aurora.cli._options import settings_for
+        from aurora.cli._show import complain, out, plain, plural
+        from aurora.kernel.errors import ContentInvalid
+
+        try:
+            content = _found(settings_for(None).content.trusted_plugins)
+            count = len(content.items()) + len(_formats())
+        except ContentInvalid as invalid:
+            complain(invalid.message)
+            return INCOMPLETE
+        out().print(plain(f"{plural(count, 'item')}, no fault", style="green"))
+        return DONE
+
+    run(work)
+
+
+def _found(trusted: tuple[str, ...]) -> Content:
+    from aurora.discovery import discover_content
+
+    return discover_content(trusted_plugins=trusted)
+
+
+def _formats() -> list[ContentItem]:
+    """Return the formats as content; they have the version of the Aurora that they come with."""
+    import inspect
+    from importlib.metadata import version
+
+    from aurora.discovery import ContentItem
+    from aurora.ingest.formats.registry import Formats
+
+    ours = version("aurora-soc")
+    return [ContentItem(id=each.id, kind="format", version=ours, risk="T0", file=inspect.getfile(type(each)),
+                        origin="aurora") for each in Formats()]

@@ -1,0 +1,77 @@
+"""aurora db: the schema and the health of the database."""
+
+from __future__ import annotations
+
+import typer
+
+from aurora.cli._border import DONE, INCOMPLETE, run
+from aurora.cli._options import Database
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]},
+                  help="Create, upgrade and check the database.")
+
+
+@app.command()
+def upgrade(db: Database = None) -> None:
+    """Bring the database to the schema that this Aurora needs; make it if there is none.
+
+    Examples:
+
+        aurora db upgrade
+
+        aurora db upgrade --db postgresql://aurora@db.corp.example/aurora
+    """
+    async def work() -> int:
+        from aurora.cli._options import database_shown, settings_for
+        from aurora.cli._show import out, plain
+        from aurora.storage.engine import open_engine
+        from aurora.storage.schema import HEAD, revision, upgrade
+
+        settings = settings_for(db)
+        async with open_engine(settings.database.dsn) as engine:
+            before = await revision(engine)
+            if not before.is_current:
+                await upgrade(engine)
+            after = await revision(engine)
+        change = "is at" if before.is_current else f"went from {before.found or 'nothing'} to"
+        out().print(plain(f"{database_shown(settings)} {change} revision {after.found}"), soft_wrap=True)
+        return DONE if after.found == HEAD else INCOMPLETE
+
+    run(work)
+
+
+@app.command()
+def check(db: Database = None) -> None:
+    """Check revision, tables and integrity; exit 0 only if this Aurora can work with all of it. Changes nothing.
+
+    Example:
+
+        aurora db check --db sqlite:///soc.db
+    """
+    async def work() -> int:
+        from aurora.cli._options import database_shown, settings_for
+        from aurora.cli._show import complain, out, plain
+        from aurora.storage.engine import file_of, open_engine
+        from aurora.storage.schema import HEAD, differences, integrity, revision
+
+        settings = settings_for(db)
+        shown = database_shown(settings)
+        file = file_of(settings.database.dsn)
+        if file is not None and not file.exists():
+            complain(f"{shown}: there is no database yet; `aurora db upgrade` makes it")
+            return INCOMPLETE
+        async with open_engine(settings.database.dsn) as engine:
+            found = (await revision(engine)).found
+            faults = await integrity(engine)
+            if found != HEAD:
+                faults.append(f"revision is {found or 'none'}, this Aurora needs {HEAD}: run `aurora db upgrade`")
+            else:
+                faults += [f"differs from the models: {each}" for each in await differences(engine)]
+        for fault in faults:
+            complain(f"{shown}: {fault}")
+        if not faults:
+            out().print(plain(f"{shown} is at revision {found}; tables equal the models, integrity holds"),
+                        soft_wrap=True)
+        return INCOMPLETE if faults else DONE
+
+    run(work)

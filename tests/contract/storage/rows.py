@@ -1,0 +1,53 @@
+"""Alerts as acceptance writes them, for contracts."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from aurora.ingest.accept import Accepted, Acceptor
+from aurora.ingest.formats.registry import Formats
+from aurora.ingest.reading import Source
+from aurora.kernel.ids import AlertId, Uuid7Factory
+from aurora.storage.unit_of_work import Storage
+from aurora.testing import ManualClock
+
+
+
+def source(documents: Sequence[dict[str, Any]], *, name: str = "-") -> Source:
+    """Return a source of JSON lines."""
+    content = b"".join(orjson.dumps(document) + b"\n" for document in documents)
+    return Source(name, None, stream=io.BytesIO(content))
+
+
+def acceptor(storage: Storage, ids: Uuid7Factory, clock: ManualClock) -> Acceptor:
+    """Return an acceptor with every format."""
+    return Acceptor(storage=storage, formats=Formats(), clock=clock, ids=ids, graph="triage")
+
+
+def alert(number: int = 0, *, at: datetime | None = None, **changes: Any) -> dict[str, Any]:
+    """Return an alert in Aurora's own format; each number is another host."""
+    document = {"title": "Odd logon", "severity": "medium", "source": "edr", "rule": "r-1", "host": f"ws-{number}",
+                **changes}
+    return document if at is None else {**document, "time": at.isoformat()}
+
+
+async def accept(storage: Storage, ids: Uuid7Factory, clock: ManualClock, documents: Sequence[dict[str, Any]], *,
+                 name: str = "-") -> Accepted:
+    """Accept JSON lines as one input."""
+    return await acceptor(storage, ids, clock).accept([source(documents, name=name)])
+
+
+async def accepted_alerts(storage: Storage, ids: Uuid7Factory, clock: ManualClock, *, count: int,
+                          severity: str = "medium") -> list[AlertId]:
+    """Accept `count` alerts on hosts of their own and return their ids, in order."""
+    mark = hashlib.sha256(str(ids()).encode()).hexdigest()[:8]
+    documents = [alert(number, host=f"{mark}-{number}", severity=severity, at=clock.now() - timedelta(minutes=number))
+                 for number in range(count)]
+    accepted = await accept(storage, ids, clock, documents)
+    return [alert_id for _, alert_id, _ in accepted.records()]

@@ -1,0 +1,32 @@
+"""The storage contracts on SQLite."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from aurora.storage.unit_of_work import Storage
+from tests.contract.storage.acceptance import AcceptanceContract, RecallContract
+from tests.contract.storage.ledger import LedgerContract
+
+
+@pytest.fixture
+def storage(engine_sqlite: AsyncEngine) -> Storage:
+    return Storage(engine_sqlite)
+
+
+class TestLedger(LedgerContract):
+    pass
+
+
+class TestAcceptance(AcceptanceContract):
+    pass
+
+
+class TestRecall(RecallContract):
+    pass
+
+
+def test_no_clause_went_missing() -> None:
+    for contract in (LedgerContract, AcceptanceContract, RecallContract):
+        assert sum(name.startswith("test_") for name in dir(contract)) == contract.clauses
