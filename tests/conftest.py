@@ -14,7 +14,7 @@ from aurora.kernel.ids import Uuid7Factory
 from aurora.storage.models import AlertModel, Base, CPSDeviceModel, IOCModel
 from aurora.testing import ManualClock
 
-pytest_plugins = ["tests.plugins.no_network", "tests.plugins.no_live_model"]
+pytest_plugins = ["tests.plugins.no_network", "tests.plugins.no_live_model", "tests.plugins.databases"]
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

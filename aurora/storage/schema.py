@@ -70,14 +70,32 @@ async def ensure_current(engine: AsyncEngine) -> None:
     await upgrade(engine)
 
 
-async def upgrade(engine: AsyncEngine, *, to: str = "head") -> None:
-    """Bring the database to a revision. Several processes may call it at once: one migrates, the others wait."""
+async def upgrade(engine: AsyncEngine) -> None:
+    """Bring the database to the newest revision. Several processes may call it at once: one migrates, the others wait."""
     try:
         async with engine.execution_options(**{WRITES: True}).begin() as connection:
-            await connection.run_sync(_upgrade, to)
+            await connection.run_sync(_upgrade)
     except (DBAPIError, OSError) as error:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
         raise StorageUnavailable(f"the database cannot be upgraded: {str(cause).splitlines()[0]}") from error
+
+
+async def integrity(engine: AsyncEngine) -> list[str]:
+    """Return what is damaged in a SQLite file, in its own words; PostgreSQL checks itself.
+
+    Raises:
+        StorageUnavailable: the database cannot be opened.
+    """
+    if engine.dialect.name != "sqlite":
+        return []
+    try:
+        async with engine.connect() as connection:
+            said = list((await connection.execute(text("PRAGMA integrity_check"))).scalars())
+            dangling = (await connection.execute(text("PRAGMA foreign_key_check"))).all()
+    except DBAPIError as error:
+        raise StorageUnavailable(f"the database cannot be checked: {error.orig}") from error
+    return [each for each in said if each != "ok"] + [
+        f"row {row[1]} of {row[0]} refers to a row of {row[2]} that does not exist" for row in dangling]
 
 
 async def differences(engine: AsyncEngine) -> list[Any]:
@@ -93,12 +111,18 @@ def _revision(connection: Connection) -> Revision:
     return Revision(connection.scalar(text("SELECT version_num FROM alembic_version")), len(tables))
 
 
-def _upgrade(connection: Connection, to: str) -> None:
+def _upgrade(connection: Connection) -> None:
     from alembic import command  # noqa: PLC0415 - only a migration pays for Alembic
+    from alembic.util import CommandError  # noqa: PLC0415
 
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    command.upgrade(alembic_config(connection), to)
+    try:
+        command.upgrade(alembic_config(connection), "head")
+    except CommandError as error:
+        found = _revision(connection).found
+        raise SchemaOutdated(f"the database has schema revision {found}, which this Aurora does not know: "
+                             "install a newer Aurora", found=found) from error
 
 
 def _differences(connection: Connection) -> list[Any]:

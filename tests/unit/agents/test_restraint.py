@@ -51,17 +51,18 @@ quick = settings(max_examples=60, deadline=None, suppress_health_check=list(Heal
 
 
 def fields_of(lies):
-    return tuple(SourceField(name=name, value=UntrustedText(text), provenance=WRITABLE, path="/lie") for name, text in lies)
+    return tuple(SourceField(name=name, value=UntrustedText(text), provenance=WRITABLE, path="/lie")
+                 for name, text in lies)
 
 
 @quick
 @given(alert=alerts, lies=written, first=st.booleans())
 async def test_attacker_writable_text_never_makes_a_verdict_milder(enriched, judge, alert, lies, first):
     fields = (*fields_of(lies), *alert.fields) if first else (*alert.fields, *fields_of(lies))
-    names = tuple(Observable(type=ObservableType.DOMAIN, value="www.google.com", provenance=WRITABLE) for _ in lies[:1])
+    named = Observable(type=ObservableType.DOMAIN, value="www.google.com", provenance=WRITABLE)
 
     before, _ = judge(await enriched(alert))
-    lied = alert.model_copy(update={"fields": fields, "observables": alert.observables + names})
+    lied = alert.model_copy(update={"fields": fields, "observables": (*alert.observables, named)})
     after, kept = judge(await enriched(lied))
 
     assert after.score >= before.score, [(each.rule, each.weight) for each in kept]

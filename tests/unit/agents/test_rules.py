@@ -86,7 +86,8 @@ def test_a_command_of_an_attack_is_found(line, rule, least):
     "git commit -m 'fix: delete shadow of the button'", r"C:\Windows\System32\svchost.exe -k netsvcs -p",
     "curl -fsS https://example.org/health", "tar czf /backup/etc.tgz /etc", "reg query HKLM\\Software\\Acme",
     "python -m pytest tests/unit", "net use Z: \\\\files\\share", "sc query wuauserv",
-    "certutil -hashfile setup.exe SHA256", "rundll32.exe shell32.dll,Control_RunDLL", "powershell Get-Process | Sort-Object CPU",
+    "certutil -hashfile setup.exe SHA256", "rundll32.exe shell32.dll,Control_RunDLL",
+    "powershell Get-Process | Sort-Object CPU",
 ])
 def test_an_honest_command_weighs_nothing(line):
     assert weights(see(make_alert(("process.command_line", line)))) == {}
@@ -131,7 +132,8 @@ def test_a_name_or_place_that_misleads_is_found(path, rule):
 
 @pytest.mark.parametrize("path", [
     r"C:\Windows\System32\svchost.exe", r"\Device\HarddiskVolume3\Windows\explorer.exe",
-    r"C:\Program Files\Acme\acme.exe", "/usr/bin/bash", r"C:\Windows\WinSxS\amd64_x\conhost.exe", "svchost.exe", "report.v2.pdf",
+    r"C:\Program Files\Acme\acme.exe", "/usr/bin/bash", r"C:\Windows\WinSxS\amd64_x\conhost.exe",
+    "svchost.exe", "report.v2.pdf",
 ])
 def test_an_honest_path_weighs_nothing(path):
     assert weights(see(make_alert(("process.executable", path)))) == {}
@@ -244,13 +246,14 @@ def test_a_technique_with_several_tactics_counts_as_the_mildest():
     assert weights(view) == {"detection.technique": 4.0}
 
 
-TABLES = [each for module in (behaviour, command, encoded, exploit, files, identity, impact, phishing, threat)
+MODULES = (behaviour, command, encoded, exploit, files, identity, impact, phishing, threat)
+TABLES = [each for module in MODULES
           for each in vars(module).values() if isinstance(each, _reading.Table)]
 SIGNS = {sign.what: sign for each in TABLES for sign in each.signs if "(?" not in sign.pattern.pattern.replace("(?:", "")}
 
 
 @pytest.mark.parametrize("what", sorted(SIGNS))
-@settings(max_examples=8, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=8, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_every_text_that_a_sign_matches_holds_one_of_its_needles(what, data):
     sign = SIGNS[what]
