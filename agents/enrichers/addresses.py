@@ -23,7 +23,8 @@ async def addresses(alert: Alert,
     ends = [end for end in (source, destination) if end is not None]
     if not ends:
         return []
-    attributes, shown = {}, []
+    attributes: dict[str, str] = {}
+    shown = []
     for name, end in (("source", source), ("destination", destination)):
         if end is not None:
             value = str.__str__(end.value)

@@ -139,3 +139,13 @@ def log_to(console: Console, level: str) -> None:
     logger = logging.getLogger("aurora")
     logger.handlers = [LogHandler(console, tracebacks=level == "debug")]
     logger.setLevel(level.upper())
+
+
+def installed_version() -> str:
+    """Return the version of this Aurora; a source tree that is not installed has none."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("aurora-soc")
+    except PackageNotFoundError:
+        return "0+source"

@@ -92,11 +92,10 @@ def _found(trusted: tuple[str, ...]) -> Content:
 def _formats() -> list[ContentItem]:
     """Return the formats as content; they have the version of the Aurora that they come with."""
     import inspect
-    from importlib.metadata import version
 
+    from aurora.cli._show import installed_version
     from aurora.discovery import ContentItem
     from aurora.ingest.formats.registry import Formats
 
-    ours = version("aurora-soc")
-    return [ContentItem(id=each.id, kind="format", version=ours, risk="T0", file=inspect.getfile(type(each)),
+    return [ContentItem(id=each.id, kind="format", version=installed_version(), risk="T0", file=inspect.getfile(type(each)),
                         origin="aurora") for each in Formats()]

@@ -63,9 +63,9 @@ app = typer.Typer(name="aurora", cls=LazyGroup, no_args_is_help=True,
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from aurora.cli._show import installed_version
 
-        typer.echo(f"aurora {version('aurora-soc')}")
+        typer.echo(f"aurora {installed_version()}")
         raise typer.Exit
 
 

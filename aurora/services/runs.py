@@ -40,8 +40,8 @@ async def run_details(storage: Storage, run: str) -> Document:
 
 
 def _node(task_path: str) -> str:
-    """Return the node of a LangGraph task path: `~__pregel_pull, assess` is `assess`."""
-    return task_path.rpartition(",")[2].strip()
+    """Return the node of a LangGraph task path: `~__pregel_pull, assess` is `assess`, `__start__` is `start`."""
+    return task_path.rpartition(",")[2].strip().strip("_")
 
 
 def _verdict(row: dict[str, Any]) -> Document:

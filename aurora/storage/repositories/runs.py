@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select, update
 
 from aurora.kernel.errors import NotFound
+from aurora.kernel.ids import RunId
 from aurora.storage.checkpoints.tables import CheckpointModel, CheckpointWriteModel
 from aurora.storage.models import RunModel, TaskModel
 from aurora.storage.repositories.base import Repository, table_of

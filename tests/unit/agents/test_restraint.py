@@ -46,7 +46,8 @@ alerts = st.builds(
         observables=(Observable(type=ObservableType.IP, value=address),)),
     st.sampled_from(TITLES), st.sampled_from(SEVERITIES), st.sampled_from(["allowed", "blocked"]),
     st.sampled_from(["71.6.135.131", "10.0.0.7", "52.96.0.1"]))
-written = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(LIES) | st.text(max_size=80)), min_size=1, max_size=5)
+written = st.lists(
+    st.tuples(st.sampled_from(NAMES), st.sampled_from(LIES) | st.text(max_size=80)), min_size=1, max_size=5)
 quick = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import time
 
 import pytest
@@ -249,7 +250,8 @@ def test_a_technique_with_several_tactics_counts_as_the_mildest():
 MODULES = (behaviour, command, encoded, exploit, files, identity, impact, phishing, threat)
 TABLES = [each for module in MODULES
           for each in vars(module).values() if isinstance(each, _reading.Table)]
-SIGNS = {sign.what: sign for each in TABLES for sign in each.signs if "(?" not in sign.pattern.pattern.replace("(?:", "")}
+LOOKAROUND = re.compile(r"\(\?[=!<]")  # Hypothesis cannot draw from these
+SIGNS = {sign.what: sign for each in TABLES for sign in each.signs if not LOOKAROUND.search(sign.pattern.pattern)}
 
 
 @pytest.mark.parametrize("what", sorted(SIGNS))

@@ -32,6 +32,10 @@ def _rejects(items: list[Item]) -> list[tuple[str, int, int]]:
     return [(item.reason, item.line, item.offset) for item in items if isinstance(item, RejectedRecord)]
 
 
+def _messages(items: list[Item]) -> list[str]:
+    return [item.message for item in items if isinstance(item, RejectedRecord)]
+
+
 def _numbers(items: list[Item]) -> list[int]:
     return [document["n"] for document in _documents(items)]
 
@@ -273,7 +277,7 @@ def test_a_wrong_check_sum_is_told_after_the_records() -> None:
     items = _read(bytes(packed))
 
     assert _numbers(items) == [1, 2]
-    assert "check sum" in items[-1].message
+    assert "check sum" in _messages(items)[-1]
     assert _rejects(items) == [("corrupt_compression", 3, 16)]
 
 
@@ -361,9 +365,11 @@ def test_a_file_of_rubbish_is_given_up_and_the_rest_is_accounted_for(line: bytes
     items = _read(content)
 
     assert len(items) == 101
-    assert items[-1].reason == "unrecognised_file"
-    assert items[-1].size_bytes == len(content) - items[-1].offset
-    assert f"{items[-1].size_bytes} bytes of the file were not read" in items[-1].message
+    last = items[-1]
+    assert isinstance(last, RejectedRecord)
+    assert last.reason == "unrecognised_file"
+    assert last.size_bytes == len(content) - last.offset
+    assert f"{last.size_bytes} bytes of the file were not read" in last.message
 
 
 def test_well_formed_records_that_are_all_rejected_do_not_end_the_reading() -> None:
@@ -380,13 +386,13 @@ def test_half_a_surrogate_pair_in_utf16_costs_its_record_only() -> None:
 
     assert _numbers(items) == [1, 2]
     assert _rejects(items) == [("invalid_utf16", 2, 18)]
-    assert "at byte 30" in items[1].message
+    assert "at byte 30" in _messages(items)[0]
 
 
 def test_the_place_of_invalid_utf8_is_told_within_the_file() -> None:
     items = _read(b'{"n":1}\n{"n":"\xff"}\n')
 
-    assert "at byte 14" in items[1].message
+    assert "at byte 14" in _messages(items)[0]
 
 
 @pytest.mark.parametrize(
@@ -411,7 +417,7 @@ def test_a_file_is_closed_when_its_reader_is_dropped(tmp_path: Path) -> None:
     with source.open() as stream:
         items = read(Source(name="a", size_bytes=None, stream=stream))
         next(items)
-        items.close()
+        del items  # the last reference: the generator closes what it holds
 
     assert stream.closed
 

@@ -61,6 +61,10 @@ _escapes = st.one_of(st.just([False]), st.lists(st.booleans(), min_size=1, max_s
 @example('{"x":"\\":","a\\\\":1,"a\\\\":2}')
 @example('{"x":"\\" :","a\\\\" :1,"a\\\\" :2}')
 @example('{"a":":x","b":{"c":"::1","c":1}}')
+@example('{"a":1,"a":2,"b\\\\":3}')
+@example('{"a" :1,"a" :2,"b\\\\" :3}')
+@example('{"a":1,"a" :2,"b":"\\":"}')
+@example('{"a":18446744073709551616,"b":[-9223372036854775809]}')
 def test_the_fast_check_refuses_exactly_what_the_slow_one_refuses(text: str) -> None:
     raw = text.encode("utf-8")
 
