@@ -1,49 +1,110 @@
-"""The help of `aurora` itself, drawn with what Rich needs least: Typer's own costs 0.2 s of imports."""
+"""Help, drawn with what Rich needs least: importing what Typer draws its own with takes 0.2 s.
+
+Texts are docstrings: paragraphs are filled, indented ones are examples and kept as they are.
+"""
 
 from __future__ import annotations
 
+import inspect
 import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.text import Text
+from typer.core import TyperCommand, TyperGroup
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Row = tuple[str, str]
 
+OPTIONS = {"help_option_names": ["-h", "--help"]}
+"""Context settings of every command."""
+
 _WIDEST = 100  # longer lines are hard to read, however wide the window is
+_LEAST = 24  # a column narrower than that is no help
 
 
-def print_help(ctx: Any, *, commands: Iterable[tuple[str, str, str]], epilog: str) -> None:
-    """Print usage, commands and options.
+class Command(TyperCommand):
+    """A command with our help."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help."""
+        print_help(ctx)
+
+
+class Group(TyperGroup):
+    """A group of commands with our help."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help."""
+        print_help(ctx, commands=[("Commands", name, summary(each.help)) for name, each in self.commands.items()])
+
+
+def summary(text: str | None) -> str:
+    """Return the first paragraph of a help text as one line."""
+    return " ".join((text or "").partition("\n\n")[0].split())
+
+
+def print_help(ctx: Any, *, commands: Sequence[tuple[str, str, str]] = (), epilog: str = "") -> None:
+    """Print usage, text, commands, arguments and options.
 
     Args:
-        ctx: Context of the root command.
+        ctx: Context of the command.
         commands: (panel, name, summary), the commands of a panel next to each other.
         epilog: What stands at the end; lines are kept.
     """
+    from rich.console import Console
+    from rich.text import Text
+
     console = Console(highlight=False, markup=False, emoji=False)
     width = min(console.width, _WIDEST)
-    options = [record for each in ctx.command.get_params(ctx) if (record := each.get_help_record(ctx))]
-    console.print(Text.assemble(("Usage: ", "bold"), f"{ctx.command_path} [OPTIONS] COMMAND [ARGS]..."))
-    for paragraph in (ctx.command.help or "").strip().split("\n\n"):
+    params = ctx.command.get_params(ctx)
+    arguments = [(each.metavar or str(each.name).upper(), each.help or "")
+                 for each in params if each.param_type_name == "argument"]
+    usage = " ".join([ctx.command_path, *(name for name, _ in arguments), "[OPTIONS]",
+                      *(["COMMAND [ARGS]..."] if commands else [])])
+    console.print(Text.assemble(("Usage: ", "bold"), usage), soft_wrap=True)
+    for paragraph in inspect.cleandoc(ctx.command.help or "").split("\n\n"):
         console.print()
-        for line in textwrap.wrap(" ".join(paragraph.split("\n")), width) if "  " not in paragraph else [paragraph]:
-            console.print(Text(line), soft_wrap=True)
+        is_example = paragraph.startswith("    ")
+        lines = paragraph.split("\n") if is_example else textwrap.wrap(" ".join(paragraph.split()), width)
+        console.print(Text("\n".join(lines), style="cyan" if is_example else ""), soft_wrap=True)
     for panel, entries in groupby(commands, key=lambda each: each[0]):
-        _section(console, panel, [(name, summary) for _, name, summary in entries], width)
+        _section(console, panel, [(name, text) for _, name, text in entries], width)
+    _section(console, "Arguments", arguments, width)
+    options = [_option(each) for each in params if each.param_type_name == "option" and not each.hidden]
     _section(console, "Options", options, width)
-    console.print()
-    console.print(Text(epilog, style="dim"), soft_wrap=True)
+    if epilog:
+        console.print()
+        console.print(Text(epilog, style="dim"), soft_wrap=True)
 
 
-def _section(console: Console, title: str, rows: Sequence[Row], width: int) -> None:
+def _option(option: Any) -> Row:
+    takes = "" if option.is_flag else f" {option.metavar or 'N'}"
+    text = option.help or ""
+    if option.required:
+        text += " Required."
+    elif option.show_default and option.default not in (None, False, 0) and not callable(option.default):
+        text += f" Default: {option.default}."
+    return ", ".join(sorted(option.opts, key=len)) + takes, text
+
+
+def _section(console: Console, title: str, rows: Iterable[Row], width: int) -> None:
+    from rich.text import Text
+
+    rows = list(rows)
+    if not rows:
+        return
     console.print()
     console.print(Text(title, style="bold"))
-    column = max(len(name) for name, _ in rows) + 4
+    column = min(max(len(name) for name, _ in rows) + 4, width - _LEAST, width // 2)
     for name, text in rows:
-        first, *others = textwrap.wrap(text, max(20, width - column)) or [""]
-        console.print(Text.assemble(("  " + name.ljust(column - 2), "cyan"), first), soft_wrap=True)
+        first, *others = textwrap.wrap(text, width - column) or [""]
+        if len(name) + 4 > column:  # too long to stand beside its text
+            console.print(Text("  " + name, style="cyan"), soft_wrap=True)
+            first, others = "", [first, *others]
+        else:
+            console.print(Text.assemble(("  " + name.ljust(column - 2), "cyan"), first), soft_wrap=True)
         for line in others:
             console.print(Text(" " * column + line), soft_wrap=True)

@@ -131,7 +131,8 @@ def _rejected(console: Console, told: Told) -> None:
     if len(reasons) > 1:
         console.print(plain(", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())))
     for each in accepted.rejected[:5]:
-        console.print(Text.assemble(plain(f"{each.file}:{each.line}", style="cyan"), "  ", plain(each.message)))
+        console.print(plain(f"{each.file}:{each.line}", style="cyan"), soft_wrap=True)
+        console.print(Padding(plain(each.message), (0, 0, 0, 2)))
     if accepted.rejects > 5:
         console.print(Text("…", style="dim"))
 

@@ -10,8 +10,8 @@ from aurora.cli._layout import END, START, Drawing, Edge
 from aurora.kernel.untrusted import clean
 from aurora.sdk.spec import GraphSpec
 
-_WIDE, _GAP, _ROW = 420, 28, 92  # a box with two lines of 58 characters at 12 px; space beside and below it
-_TALL, _SMALL = 60, 30
+_WIDE, _GAP, _ROW = 420, 28, 96  # a box with two lines of 58 characters at 12 px; space beside and below it
+_TALL, _SMALL = 64, 30
 _MARGIN, _HEAD = 40, 104
 
 _STYLE = """\

@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 import typer
 
 from aurora.cli._border import DONE, run
+from aurora.cli._help import OPTIONS, Command, Group
 from aurora.cli._options import AsJson, Database
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]},
+app = typer.Typer(cls=Group, add_completion=False, no_args_is_help=True, context_settings=OPTIONS,
                   help="List alerts, look at one with everything known of it, correct a verdict.")
 
 # Spelled out, so that help and completion need not import the domain; a test holds them to its enumerations.
@@ -21,11 +22,15 @@ AlertRef = Annotated[str, typer.Argument(
     metavar="ID", show_default=False, help="Id of an alert or of one of its duplicates, or its last digits, 4 or more.")]
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_alerts(
-    verdict: Annotated[VerdictName | None, typer.Option(help="Only alerts with this verdict.")] = None,
-    severity: Annotated[SeverityName | None, typer.Option(help="Only alerts of this severity.")] = None,
-    status: Annotated[StatusName | None, typer.Option(help="Only alerts in this state.")] = None,
+    verdict: Annotated[VerdictName | None, typer.Option(
+        metavar="VERDICT", help="Only alerts with this verdict: malicious, suspicious, needs_review or benign.")] = None,
+    severity: Annotated[SeverityName | None, typer.Option(
+        metavar="SEVERITY", help="Only alerts of this severity: critical, high, medium, low or info.")] = None,
+    status: Annotated[StatusName | None, typer.Option(
+        metavar="STATUS", help="Only alerts in this state: new, triaged, investigating, escalated, resolved or "
+                               "false_positive.")] = None,
     source: Annotated[str | None, typer.Option(
         metavar="NAME", help="Only alerts of this product family, such as suricata or microsoft.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="List so many at most.")] = 50,
@@ -62,7 +67,7 @@ def list_alerts(
     run(work)
 
 
-@app.command()
+@app.command(cls=Command)
 def show(alert: AlertRef, as_json: AsJson = False, db: Database = None) -> None:
     """Show everything that is known of an alert: fields and who wrote them, evidence, weights, history, raw record.
 
@@ -88,7 +93,7 @@ def show(alert: AlertRef, as_json: AsJson = False, db: Database = None) -> None:
     run(work)
 
 
-@app.command()
+@app.command(cls=Command)
 def rejected(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="List so many at most.")] = 50,
     as_json: AsJson = False,
@@ -118,10 +123,12 @@ def rejected(
     run(work)
 
 
-@app.command()
+@app.command(cls=Command)
 def decide(
     alert: AlertRef,
-    verdict: Annotated[VerdictName, typer.Option(show_default=False, help="What you concluded.")],
+    verdict: Annotated[VerdictName, typer.Option(
+        metavar="VERDICT", show_default=False,
+        help="What you concluded: malicious, suspicious, needs_review or benign.")],
     reason: Annotated[str, typer.Option(metavar="TEXT", show_default=False, help="Why; it becomes evidence.")],
     close: Annotated[bool, typer.Option(
         "--close", help="Close the alert: the next occurrence opens a new one.")] = False,

@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from aurora.cli._border import DONE, INCOMPLETE, run
+from aurora.cli._help import OPTIONS, Command, Group
 from aurora.cli._options import AsJson
 
 if TYPE_CHECKING:
     from aurora.discovery import Content, ContentItem
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]},
+app = typer.Typer(cls=Group, add_completion=False, no_args_is_help=True, context_settings=OPTIONS,
                   help="List and check graphs, rules, enrichers, formats and plugins.")
 
 Kind = Literal["graph", "agent", "rule", "enricher", "format"]
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_content(
-    kind: Annotated[Kind | None, typer.Option(help="Only this kind.")] = None,
+    kind: Annotated[Kind | None, typer.Option(
+        metavar="KIND", help="Only this kind: graph, agent, rule, enricher or format.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List all content: Aurora's own and that of trusted plugins.
@@ -58,7 +60,7 @@ def list_content(
     run(work)
 
 
-@app.command()
+@app.command(cls=Command)
 def check() -> None:
     """Load all content; exit 0 if all of it can be used, 1 with one line for every fault.
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import typer
 
 from aurora.cli._border import DONE, INCOMPLETE, run
+from aurora.cli._help import OPTIONS, Command, Group
 from aurora.cli._options import Database
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]},
+app = typer.Typer(cls=Group, add_completion=False, no_args_is_help=True, context_settings=OPTIONS,
                   help="Create, upgrade and check the database.")
 
 
-@app.command()
+@app.command(cls=Command)
 def upgrade(db: Database = None) -> None:
     """Bring the database to the schema that this Aurora needs; make it if there is none.
 
@@ -39,7 +40,7 @@ def upgrade(db: Database = None) -> None:
     run(work)
 
 
-@app.command()
+@app.command(cls=Command)
 def check(db: Database = None) -> None:
     """Check revision, tables and integrity; exit 0 only if this Aurora can work with all of it. Changes nothing.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aurora.cli._border import DONE, run
+from aurora.cli._help import OPTIONS, Command, Group
 from aurora.cli._options import AsJson
 
 if TYPE_CHECKING:
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
 
     from aurora.sdk.spec import GraphSpec
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]},
+app = typer.Typer(cls=Group, add_completion=False, no_args_is_help=True, context_settings=OPTIONS,
                   help="Show the graphs: as a drawing in the terminal or as SVG.")
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_graphs(as_json: AsJson = False) -> None:
     """List the graphs that there are.
 
@@ -46,7 +47,7 @@ def list_graphs(as_json: AsJson = False) -> None:
     run(work)
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
     graph: Annotated[str, typer.Argument(metavar="ID", show_default=False, help="Id of a graph.")],
     svg: Annotated[Path | None, typer.Option(

@@ -8,6 +8,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from aurora.cli._help import OPTIONS, print_help
+
 ALERTS, INSIDE = "Alerts", "What is inside"
 
 COMMANDS = {
@@ -38,8 +40,6 @@ class LazyGroup(TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help; importing what Typer would print it with takes longer than all the rest."""
-        from aurora.cli._help import print_help
-
         print_help(ctx, commands=[(panel, name, summary) for name, (panel, summary) in COMMANDS.items()],
                    epilog=EPILOG)
 
@@ -58,7 +58,7 @@ def load(name: str) -> Any:
 
 
 app = typer.Typer(name="aurora", cls=LazyGroup, no_args_is_help=True,
-                  context_settings={"help_option_names": ["-h", "--help"]}, pretty_exceptions_enable=False)
+                  context_settings=OPTIONS, pretty_exceptions_enable=False)
 
 
 def _version(wanted: bool) -> None:

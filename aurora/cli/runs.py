@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aurora.cli._border import DONE, run
+from aurora.cli._help import OPTIONS, Command, Group
 from aurora.cli._options import AsJson, Database
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]},
+app = typer.Typer(cls=Group, add_completion=False, no_args_is_help=True, context_settings=OPTIONS,
                   help="Show what a run of a graph did, step by step.")
 
 
@@ -21,7 +22,7 @@ def runs() -> None:
     """Show what a run of a graph did, step by step."""
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
     run_id: Annotated[str, typer.Argument(
         metavar="RUN", show_default=False, help="Id of a run, or its last digits, 4 or more.")],

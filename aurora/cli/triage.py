@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aurora.cli._border import run
+from aurora.cli._help import OPTIONS, Command
 from aurora.cli._options import AsJson, Database
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(add_completion=False, context_settings=OPTIONS)
 
 STOPPED = "what is done is kept; run the same command again to go on"
 
 
-@app.command()
+@app.command(cls=Command)
 def triage(
     paths: Annotated[list[str], typer.Argument(
         metavar="PATH...", show_default=False,

@@ -85,8 +85,8 @@ class Summary:
 async def summarise(storage: Storage, accepted: Accepted, *, most: int = 10) -> Summary:
     """Return the summary of an input, read back from storage."""
     summary = Summary(most=most)
-    async for outcome in outcomes(storage, (alert_id for alert_id in distinct(accepted)), lambda alert_id: alert_id):
-        summary.add(outcome[1])
+    async for _, outcome in outcomes(storage, distinct(accepted), lambda alert_id: alert_id):
+        summary.add(outcome)
     async with storage.reading() as transaction:
         summary.finish(await transaction.cases.by_id([each.case_id for each in summary.largest_cases()]))
     return summary

@@ -63,16 +63,8 @@ def scan(window: Window, *, limit: int, inside: bytes = b"") -> tuple[Scan, int]
             if not window.more():
                 return Scan.ENDED, len(window.data) - window.pos
             continue
-        bracket = data[found]
-        if bracket in _OPENED_BY:
-            if not stack or stack.pop() != _OPENED_BY[bracket]:
-                return Scan.BROKEN, at
-        else:
-            if stack and not _may_open(data, base, found, stack[-1]):
-                return Scan.BROKEN, at
-            if len(stack) == _MAX_OPEN:
-                return Scan.DEEP, at
-            stack.append(bracket)
+        if (wrong := _take_bracket(data, base, found, stack)) is not None:
+            return wrong, at
         at += 1
         if not stack:
             return (Scan.DONE if at <= limit else Scan.LARGE), at
@@ -103,6 +95,19 @@ def _next_bracket(data: bytes, at: int) -> int:
         if data.startswith((b"\n", b"\\\n"), stop):
             return ~stop
     return found
+
+
+def _take_bracket(data: bytes, start: int, at: int, stack: bytearray) -> Scan | None:
+    """Open or close with the bracket at index `at`; return what is wrong if it cannot stand there."""
+    bracket = data[at]
+    if bracket in _OPENED_BY:
+        return None if stack and stack.pop() == _OPENED_BY[bracket] else Scan.BROKEN
+    if stack and not _may_open(data, start, at, stack[-1]):
+        return Scan.BROKEN
+    if len(stack) == _MAX_OPEN:
+        return Scan.DEEP
+    stack.append(bracket)
+    return None
 
 
 def _may_open(data: bytes, start: int, at: int, container: int) -> bool:

@@ -9,13 +9,14 @@ import json
 import lzma
 import random
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
-from aurora.ingest.reading import Item, RawRecord, RejectedRecord, Source, discover, read
+from aurora.ingest.reading import Item, RawRecord, RejectedRecord, Source, read
 from aurora.kernel.errors import SourceUnreadable
 
 
@@ -410,16 +411,24 @@ def test_progress_adds_up_to_the_size_of_the_file(packing: str, content: bytes) 
 
 
 def test_a_file_is_closed_when_its_reader_is_dropped(tmp_path: Path) -> None:
+    opened: list[BinaryIO] = []
+
+    class Watched(Source):
+        @contextmanager
+        def open(self) -> Iterator[BinaryIO]:
+            with super().open() as stream:
+                opened.append(stream)
+                yield stream
+
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"n":1}\n' * 10)
-    [source] = discover([str(path)], stdin=None)
+    items = read(Watched(name="a", size_bytes=None, path=path))
+    next(items)
+    assert not opened[0].closed
 
-    with source.open() as stream:
-        items = read(Source(name="a", size_bytes=None, stream=stream))
-        next(items)
-        del items  # the last reference: the generator closes what it holds
+    del items  # the last reference: the generator closes what it holds
 
-    assert stream.closed
+    assert opened[0].closed
 
 
 def test_a_stream_that_fails_while_it_is_read_names_the_source() -> None:
