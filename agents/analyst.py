@@ -122,20 +122,28 @@ def decide(view: TriageView, kept: Sequence[Contribution]) -> Decision:
         label = VerdictLabel.NEEDS_REVIEW
     elif view.alert.severity.is_severe and not closes:
         label = VerdictLabel.NEEDS_REVIEW
-        why = (f"The evidence speaks for benign ({score:+.1f} decibans), but no reason that rules accept closes "
-               f"an alert rated {view.alert.severity.value}")
+        why = (
+            f"The evidence speaks for benign ({score:+.1f} decibans), but no reason that rules accept closes "
+            f"an alert rated {view.alert.severity.value}"
+        )
     else:
         label = VerdictLabel.BENIGN
     sure = {VerdictLabel.BENIGN: 1.0 - p, VerdictLabel.NEEDS_REVIEW: 1.0 - abs(2.0 * p - 1.0)}.get(label, p)
     techniques = {technique for each in kept if each.weight >= 0 for technique in each.techniques}
-    return Decision(label=label, confidence=round(min(_MOST, max(_LEAST, sure)), 3), score=score,
-                    reason=why or _reason(label, score, kept), techniques=tuple(sorted(techniques)))
+    return Decision(
+        label=label,
+        confidence=round(min(_MOST, max(_LEAST, sure)), 3),
+        score=score,
+        reason=why or _reason(label, score, kept),
+        techniques=tuple(sorted(techniques)),
+    )
 
 
 def _reason(label: VerdictLabel, score: float, kept: Sequence[Contribution]) -> str:
     wanted = -1.0 if label is VerdictLabel.BENIGN else 1.0
-    strongest = sorted((each for each in kept if each.weight * wanted > 0), key=lambda each: (-abs(each.weight),
-        _rank(each)))
+    strongest = sorted(
+        (each for each in kept if each.weight * wanted > 0), key=lambda each: (-abs(each.weight), _rank(each))
+    )
     told = "; ".join(str.__str__(each.claim.text) for each in strongest[:2]) or str.__str__(kept[0].claim.text)
     opening = {VerdictLabel.NEEDS_REVIEW: "Not enough either way"}.get(label, label.value.capitalize())
     return f"{opening} ({score:+.1f} decibans): {told}"
@@ -150,11 +158,20 @@ def _counted(kept: Sequence[Contribution]) -> tuple[Contribution, ...]:
         if best is None or (abs(each.weight), each.closes) > (abs(best.weight), best.closes):
             strongest[side] = each
     return tuple(
-        each if each is strongest[theme(each.rule), each.weight < 0] or each.weight == 0 else
-        each.model_copy(update={"weight": 0.0, "claim": Claim(
-            text=UntrustedText(f"{str.__str__(each.claim.text)} (counted once, with "
-                               f"{strongest[theme(each.rule), each.weight < 0].rule})"),
-            evidence=each.claim.evidence)})
+        each
+        if each is strongest[theme(each.rule), each.weight < 0] or each.weight == 0
+        else each.model_copy(
+            update={
+                "weight": 0.0,
+                "claim": Claim(
+                    text=UntrustedText(
+                        f"{str.__str__(each.claim.text)} (counted once, with "
+                        f"{strongest[theme(each.rule), each.weight < 0].rule})"
+                    ),
+                    evidence=each.claim.evidence,
+                ),
+            }
+        )
         for each in kept
     )
 

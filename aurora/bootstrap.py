@@ -54,8 +54,9 @@ def open_knowledge() -> Knowledge:
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings, *, clock: Clock | None = None,
-                       ids: IdFactory | None = None) -> AsyncIterator[Runtime]:
+async def open_runtime(
+    settings: Settings, *, clock: Clock | None = None, ids: IdFactory | None = None
+) -> AsyncIterator[Runtime]:
     """Open the database (bringing a new one to the current schema) and hand out the parts.
 
     Raises:
@@ -93,16 +94,41 @@ async def open_pipeline(runtime: Runtime, *, jobs: int | None = None, graph: str
 
     def context(task: Task) -> RunContext:
         return RunContext(
-            task=task, clock=runtime.clock, ids=runtime.ids, alerts=ports, recall=ports, correlator=ports,
-            recorder=ports, knowledge=runtime.knowledge, rules=tuple(content.rules.values()),
-            enrichers=tuple(content.enrichers.values()))
+            task=task,
+            clock=runtime.clock,
+            ids=runtime.ids,
+            alerts=ports,
+            recall=ports,
+            correlator=ports,
+            recorder=ports,
+            knowledge=runtime.knowledge,
+            rules=tuple(content.rules.values()),
+            enrichers=tuple(content.enrichers.values()),
+        )
 
     async with AuroraSaver.open(runtime.storage.engine) as saver:
-        runner = DurableRunner(saver=saver, graphs=content.graphs, context=context, read_ahead=ports.read_ahead,
-                               clock=runtime.clock, ids=runtime.ids)
-        worker = Worker(storage=runtime.storage, runner=runner, clock=runtime.clock, ids=runtime.ids,
-                        jobs=jobs or runtime.settings.triage.jobs)
-        acceptor = Acceptor(storage=runtime.storage, formats=Formats(), clock=runtime.clock, ids=runtime.ids,
-                            graph=graph, window=runtime.settings.ingest.dedup_window,
-                            max_record_bytes=runtime.settings.ingest.max_record_bytes)
+        runner = DurableRunner(
+            saver=saver,
+            graphs=content.graphs,
+            context=context,
+            read_ahead=ports.read_ahead,
+            clock=runtime.clock,
+            ids=runtime.ids,
+        )
+        worker = Worker(
+            storage=runtime.storage,
+            runner=runner,
+            clock=runtime.clock,
+            ids=runtime.ids,
+            jobs=jobs or runtime.settings.triage.jobs,
+        )
+        acceptor = Acceptor(
+            storage=runtime.storage,
+            formats=Formats(),
+            clock=runtime.clock,
+            ids=runtime.ids,
+            graph=graph,
+            window=runtime.settings.ingest.dedup_window,
+            max_record_bytes=runtime.settings.ingest.max_record_bytes,
+        )
         yield Pipeline(storage=runtime.storage, acceptor=acceptor, worker=worker, clock=runtime.clock)

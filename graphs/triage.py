@@ -18,15 +18,24 @@ from graphs.nodes.record import record
 from graphs.nodes.verify import verify
 from graphs.state import TriageState
 
-_NODES = {"load": load, "observables": observables, "recall": recall, "enrich": enrich, "correlate": correlate,
-          "assess": assess, "verify": verify, "decide": decide, "record": record}
+_NODES = {
+    "load": load,
+    "observables": observables,
+    "recall": recall,
+    "enrich": enrich,
+    "correlate": correlate,
+    "assess": assess,
+    "verify": verify,
+    "decide": decide,
+    "record": record,
+}
 
 
 def build() -> Any:
     """Return the LangGraph `StateGraph`, not compiled: nine nodes, one after the other."""
     from langgraph.graph import END, START, StateGraph  # noqa: PLC0415 - 2 s that listing content need not pay
 
-    graph = StateGraph(TriageState, context_schema=RunContext)
+    graph: Any = StateGraph(TriageState, context_schema=RunContext)
     for name, node in _NODES.items():
         graph.add_node(name, node)
     for one, next_one in pairwise([START, *_NODES, END]):
@@ -35,7 +44,12 @@ def build() -> Any:
 
 
 TRIAGE = GraphSpec(
-    id="triage", version="1", title="Triage of an alert",
+    id="triage",
+    version="1",
+    title="Triage of an alert",
     description="Loads an alert, recalls, enriches and correlates it, weighs the evidence by written rules, "
-                "verifies every claim and records a verdict.",
-    build=build, state=TriageState, nodes=tuple(_NODES))
+    "verifies every claim and records a verdict.",
+    build=build,
+    state=TriageState,
+    nodes=tuple(_NODES),
+)

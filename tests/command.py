@@ -1,10 +1,13 @@
-"""Runs the command `aurora` within the test's process, and makes alerts for it to read."""
+"""Runs the command `aurora`, within the test's process or in one of its own, and makes alerts for it to read."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import json
+import os
+import sqlite3
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from aurora.cli.main import app
+
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -49,13 +54,51 @@ def _stdin(content: bytes) -> Iterator[None]:
 
 def alert(number: int = 0, **more: Any) -> dict[str, Any]:
     """Return an alert in Aurora's plain form; each number has a host of its own."""
-    return {"title": f"Encoded command {number}", "severity": "high", "source": "edr",
-            "time": f"2026-06-16T{8 + number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}Z",
-            "host": f"ws-{number}.corp.example", "command_line": "powershell -w hidden -enc SQBFAFgAIAAoAGkAdwByACkA",
-            "mitre_techniques": ["T1059.001"], **more}
+    return {
+        "title": f"Encoded command {number}",
+        "severity": "high",
+        "source": "edr",
+        "time": f"2026-06-16T{8 + number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}Z",
+        "host": f"ws-{number}.corp.example",
+        "command_line": "powershell -w hidden -enc SQBFAFgAIAAoAGkAdwByACkA",
+        "mitre_techniques": ["T1059.001"],
+        **more,
+    }
 
 
 def write_lines(path: Path, documents: Iterable[dict[str, Any]]) -> Path:
     """Write documents as JSON lines."""
     path.write_text("".join(json.dumps(each) + "\n" for each in documents), encoding="utf-8")
     return path
+
+
+def start(*args: object, stdin: int | None = subprocess.DEVNULL, **environ: str) -> subprocess.Popen[bytes]:
+    """Start a command as a process of its own, from another directory than the source tree."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "from aurora.cli.main import main; main()", *(str(each) for each in args)],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd="/",
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+    )
+
+
+def until(process: subprocess.Popen[bytes], file: Path, query: str) -> bool:
+    """Return True as soon as a query on the database file gives a number above 0, False if the process ends first."""
+    while process.poll() is None:
+        with (
+            contextlib.suppress(sqlite3.Error),
+            contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection,
+        ):
+            if connection.execute(query).fetchone()[0]:
+                return True
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.005)  # the look-ups leave the process some time
+    return False
+
+
+def finish(process: subprocess.Popen[bytes]) -> Result:
+    """Wait for the end of a process and return what it said."""
+    out, err = process.communicate(timeout=180)
+    return Result(process.returncode, out.decode(), err.decode())

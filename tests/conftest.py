@@ -86,9 +86,14 @@ async def populated_db(db_session: AsyncSession, sample_device_data: dict[str, A
     """12 alerts, 3 for each of critical, high, medium and low; 1 device; 1 indicator."""
     for severity in ("critical", "high", "medium", "low"):
         db_session.add_all(
-            AlertModel(title=f"{severity} alert {number}", severity=severity, source="network",
-                       created_at=NOON - timedelta(minutes=number))
-            for number in range(3))
+            AlertModel(
+                title=f"{severity} alert {number}",
+                severity=severity,
+                source="network",
+                created_at=NOON - timedelta(minutes=number),
+            )
+            for number in range(3)
+        )
     db_session.add(CPSDeviceModel(**sample_device_data))
     db_session.add(IOCModel(type="domain", value="exfil.tunnel-test.org", source="analyst", confidence=0.9))
     await db_session.commit()

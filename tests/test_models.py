@@ -65,8 +65,9 @@ class TestCaseModel:
         case = CaseModel(title="Exfiltration", severity="high")
         db_session.add(case)
         await db_session.flush()
-        db_session.add_all(AlertModel(title=title, severity="high", source="network", case_id=case.id)
-                           for title in ("first", "second"))
+        db_session.add_all(
+            AlertModel(title=title, severity="high", source="network", case_id=case.id) for title in ("first", "second")
+        )
         await db_session.commit()
 
         linked = (await db_session.execute(select(AlertModel.title).where(AlertModel.case_id == case.id))).scalars()
@@ -111,15 +112,16 @@ class TestPopulatedDatabase:
     async def test_it_holds_three_alerts_of_each_severity(self, populated_db: AsyncSession) -> None:
         query = select(AlertModel.severity, func.count()).group_by(AlertModel.severity)
 
-        counts = {severity: count for severity, count in await populated_db.execute(query)}
+        counts = {row[0]: row[1] for row in await populated_db.execute(query)}
 
         assert counts == {"critical": 3, "high": 3, "medium": 3, "low": 3}
         assert await populated_db.scalar(select(func.count()).select_from(CPSDeviceModel)) == 1
         assert await populated_db.scalar(select(func.count()).select_from(IOCModel)) == 1
 
     @pytest.mark.parametrize("run", ["first", "second"])
-    async def test_a_committed_row_does_not_reach_the_next_test(self, run: str, db_engine: AsyncEngine,
-                                                                db_session: AsyncSession) -> None:
+    async def test_a_committed_row_does_not_reach_the_next_test(
+        self, run: str, db_engine: AsyncEngine, db_session: AsyncSession
+    ) -> None:
         assert await db_session.scalar(select(func.count()).select_from(AlertModel)) == 0, run
 
         db_session.add(AlertModel(title=run, severity="low", source="network", created_at=NOON - timedelta(hours=1)))

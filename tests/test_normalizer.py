@@ -45,9 +45,17 @@ class TestAlertEnums:
 
     def test_entity_and_observable_types_have_their_stored_names(self) -> None:
         assert {kind.value for kind in EntityType} == {
-            "host", "user", "address", "file", "process", "mailbox", "application"}
+            "host",
+            "user",
+            "address",
+            "file",
+            "process",
+            "mailbox",
+            "application",
+        }
         assert {"ip", "domain", "url", "hash_md5", "hash_sha1", "hash_sha256", "email", "cve"} <= {
-            kind.value for kind in ObservableType}
+            kind.value for kind in ObservableType
+        }
 
 
 class TestAlertValid:
@@ -61,7 +69,9 @@ class TestAlertValid:
         alert = Alert.model_validate(alert_data(iocs=["198.51.100[.]7", "c2[.]example[.]net"]))
 
         assert [(each.type, each.value) for each in alert.observables] == [
-            (ObservableType.IP, "198.51.100.7"), (ObservableType.DOMAIN, "c2.example.net")]
+            (ObservableType.IP, "198.51.100.7"),
+            (ObservableType.DOMAIN, "c2.example.net"),
+        ]
 
     def test_an_alert_is_immutable(self) -> None:
         alert = Alert.model_validate(alert_data())
@@ -71,10 +81,17 @@ class TestAlertValid:
 
 
 class TestAlertInvalid:
-    @pytest.mark.parametrize(("key", "value"), [
-        ("severity", "urgent"), ("title", ""), ("title", "x" * 501), ("source", ""),
-        ("time", datetime(2026, 11, 20)), ("surprise", 1),  # noqa: DTZ001 - the naive moment is what must be refused
-    ])
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("severity", "urgent"),
+            ("title", ""),
+            ("title", "x" * 501),
+            ("source", ""),
+            ("time", datetime(2026, 11, 20)),  # noqa: DTZ001 - the naive moment is what must be refused
+            ("surprise", 1),
+        ],
+    )
     def test_an_invalid_value_is_refused_by_name(self, key: str, value: object) -> None:
         with pytest.raises(ValidationError) as refused:
             Alert.model_validate(alert_data(**{key: value}))
@@ -84,11 +101,15 @@ class TestAlertInvalid:
 
 class TestAlertJson:
     def test_json_round_trip_keeps_every_value(self) -> None:
-        alert = Alert.model_validate(alert_data(
-            time=datetime(2026, 11, 20, 8, 15, tzinfo=UTC), iocs=["203.0.113.8"], mitre_techniques=["T1059.001"],
-            entities=[{"type": "host", "value": "ws-7", "role": "target"}],
-            fields=[{"name": "rule.name", "value": "«\u202ex»", "provenance": "sensor", "path": "/title"}],
-        ))
+        alert = Alert.model_validate(
+            alert_data(
+                time=datetime(2026, 11, 20, 8, 15, tzinfo=UTC),
+                iocs=["203.0.113.8"],
+                mitre_techniques=["T1059.001"],
+                entities=[{"type": "host", "value": "ws-7", "role": "target"}],
+                fields=[{"name": "rule.name", "value": "«\u202ex»", "provenance": "sensor", "path": "/title"}],
+            )
+        )
 
         again = Alert.model_validate_json(alert.model_dump_json())
 
@@ -96,8 +117,16 @@ class TestAlertJson:
 
     def test_what_aurora_wrote_is_normalised_to_the_same_alert(self) -> None:
         formats = Formats()
-        plain = {"title": "Beacon", "severity": "high", "source": "ids", "src_ip": "10.0.0.7", "dst_ip": "203.0.113.8",
-                 "time": "2026-11-20T08:15:00Z", "mitre_techniques": ["T1071.001"], "iocs": ["c2[.]example[.]net"]}
+        plain = {
+            "title": "Beacon",
+            "severity": "high",
+            "source": "ids",
+            "src_ip": "10.0.0.7",
+            "dst_ip": "203.0.113.8",
+            "time": "2026-11-20T08:15:00Z",
+            "mitre_techniques": ["T1071.001"],
+            "iocs": ["c2[.]example[.]net"],
+        }
         alert = formats.by_id("aurora").normalise(plain, id=ALERT_ID)
 
         again = formats.by_id("aurora").normalise(alert.model_dump(mode="json"), id=ALERT_ID)
@@ -107,8 +136,13 @@ class TestAlertJson:
 
 class TestAlertCompanions:
     def test_a_device_starts_unattested_and_its_firmware_hash_is_checked(self) -> None:
-        data = {"device_id": "plc-1", "device_type": "plc", "firmware_stack": "zephyr", "firmware_version": "1.0",
-                "firmware_hash": "0" * 64}
+        data = {
+            "device_id": "plc-1",
+            "device_type": "plc",
+            "firmware_stack": "zephyr",
+            "firmware_version": "1.0",
+            "firmware_hash": "0" * 64,
+        }
 
         device = Device.model_validate(data)
 

@@ -11,8 +11,7 @@ from aurora.sdk.knowledge import Knowledge
 
 
 @enricher(id="addresses", version="1", title="Scope and direction of addresses")
-async def addresses(alert: Alert,
-                    knowledge: Knowledge) -> list[Finding]:  # noqa: ARG001 - the signature of all enrichers
+async def addresses(alert: Alert, knowledge: Knowledge) -> list[Finding]:  # noqa: ARG001 - the signature of all enrichers
     """Find the scope of source and destination, and the direction of the connection.
 
     One finding of kind `network` with the attributes `direction` (inbound, outbound, internal, external,
@@ -34,8 +33,15 @@ async def addresses(alert: Alert,
     attributes["direction"] = direction(attributes.get("source"), attributes.get("destination")).value
     written = [end.provenance for end in ends]
     worst = Provenance.ATTACKER_WRITABLE if Provenance.ATTACKER_WRITABLE in written else written[0]
-    return [Finding(kind="network", provenance=derived(worst), source="iana-special-purpose", attributes=attributes,
-                    text=UntrustedText(f"{attributes['direction']}: {', '.join(shown)}"))]
+    return [
+        Finding(
+            kind="network",
+            provenance=derived(worst),
+            source="iana-special-purpose",
+            attributes=attributes,
+            text=UntrustedText(f"{attributes['direction']}: {', '.join(shown)}"),
+        )
+    ]
 
 
 def _first(alert: Alert, name: str) -> SourceField | None:

@@ -25,9 +25,12 @@ async def domains(alert: Alert, knowledge: Knowledge) -> list[Finding]:  # noqa:
         registered = registered_domain(host) if host else None
         if registered and registered not in findings:
             findings[registered] = Finding(
-                kind="domain", provenance=derived(observable.provenance), source="public-suffix-list",
+                kind="domain",
+                provenance=derived(observable.provenance),
+                source="public-suffix-list",
                 text=UntrustedText(f"{quoted(host, limit=80)} belongs to {quoted(registered, limit=80)}"),
-                attributes={"registered": registered, "host": host})
+                attributes={"registered": registered, "host": host},
+            )
     return list(findings.values())
 
 

@@ -8,8 +8,17 @@ from aurora.kernel.untrusted import UntrustedText
 from aurora.sdk import enricher
 from aurora.sdk.knowledge import Knowledge
 
-_READ = ("rule.name", "threat.software.name", "threat.software.family", "process.command_line", "process.executable",
-         "file.path", "file.name", "email.attachments.file.name", "process.name")
+_READ = (
+    "rule.name",
+    "threat.software.name",
+    "threat.software.family",
+    "process.command_line",
+    "process.executable",
+    "file.path",
+    "file.name",
+    "email.attachments.file.name",
+    "process.name",
+)
 
 
 @enricher(id="software", version="1", title="Attack software")
@@ -24,12 +33,21 @@ async def software(alert: Alert, knowledge: Knowledge) -> list[Finding]:
         provenance = derived(field.provenance)
         for each in knowledge.attack.mentioned(str.__str__(field.value)):
             known = found.get(each.id)
-            if known is not None and (known.provenance is not Provenance.ATTACKER_WRITABLE
-                                      or provenance is Provenance.ATTACKER_WRITABLE):
+            if known is not None and (
+                known.provenance is not Provenance.ATTACKER_WRITABLE or provenance is Provenance.ATTACKER_WRITABLE
+            ):
                 continue
             found[each.id] = Finding(
-                kind="software", provenance=provenance, source=f"attack@{knowledge.attack.version}",
+                kind="software",
+                provenance=provenance,
+                source=f"attack@{knowledge.attack.version}",
                 text=UntrustedText(f"{each.name} ({each.id}), {each.kind.value}, named in {field.name}"),
-                attributes={"id": each.id, "name": each.name, "software_kind": each.kind.value,
-                            "built_in": str(each.built_in).lower(), "field": field.name})
+                attributes={
+                    "id": each.id,
+                    "name": each.name,
+                    "software_kind": each.kind.value,
+                    "built_in": str(each.built_in).lower(),
+                    "field": field.name,
+                },
+            )
     return [found[known] for known in sorted(found)]

@@ -25,9 +25,13 @@ async def techniques(alert: Alert, knowledge: Knowledge) -> list[Finding]:
         if technique is None:
             continue
         tactics = [tactic.key for tactic in technique.tactics]
-        findings.append(Finding(
-            kind="technique", provenance=derived(claimed.get(claim, Provenance.AGENT_DERIVED)),
-            source=f"attack@{attack.version}",
-            text=UntrustedText(f"{technique.id} {technique.name} ({', '.join(tactics)})"),
-            attributes={"id": technique.id, "name": technique.name, "tactics": ",".join(tactics)}))
+        findings.append(
+            Finding(
+                kind="technique",
+                provenance=derived(claimed.get(claim, Provenance.AGENT_DERIVED)),
+                source=f"attack@{attack.version}",
+                text=UntrustedText(f"{technique.id} {technique.name} ({', '.join(tactics)})"),
+                attributes={"id": technique.id, "name": technique.name, "tactics": ",".join(tactics)},
+            )
+        )
     return findings

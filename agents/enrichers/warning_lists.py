@@ -18,19 +18,31 @@ async def warning_lists(alert: Alert, knowledge: Knowledge) -> list[Finding]:
     `category`, `type`, `value`, and `role` where the value is an address of known role. Special-purpose
     addresses are left to the enricher `addresses`.
     """
-    roles = {entity.value: entity.role for entity in alert.entities if entity.type is EntityType.ADDRESS
-             and entity.role}
+    roles = {
+        entity.value: entity.role for entity in alert.entities if entity.type is EntityType.ADDRESS and entity.role
+    }
     findings = []
     for observable in alert.observables:
         for hit in knowledge.lists.lookup(observable.type, observable.value):
             if hit.category is WarningCategory.SPECIAL_USE and observable.type is ObservableType.IP:
                 continue
-            attributes = {"list": hit.list_id, "category": hit.category.value, "type": observable.type.value,
-                          "value": observable.value}
+            attributes = {
+                "list": hit.list_id,
+                "category": hit.category.value,
+                "type": observable.type.value,
+                "value": observable.value,
+            }
             if role := roles.get(observable.value):
                 attributes["role"] = role
-            findings.append(Finding(
-                kind="warning_list", provenance=derived(observable.provenance), source=f"{hit.list_id}@{hit.version}",
-                text=UntrustedText(f"{quoted(observable.value, limit=80)} is on the list {quoted(hit.name, limit=80)}"),
-                attributes=attributes))
+            findings.append(
+                Finding(
+                    kind="warning_list",
+                    provenance=derived(observable.provenance),
+                    source=f"{hit.list_id}@{hit.version}",
+                    text=UntrustedText(
+                        f"{quoted(observable.value, limit=80)} is on the list {quoted(hit.name, limit=80)}"
+                    ),
+                    attributes=attributes,
+                )
+            )
     return findings

@@ -15,16 +15,37 @@ from aurora.sdk.view import TriageView
 NAMED = ("rule.name", "rule.category", "threat.software.name", "threat.tactic.name", "threat.group.name")
 """The product's short names for what it saw; prose descriptions mention far more than happened."""
 
-COMMANDS = ("process.command_line", "process.parent.command_line", "process.args", "process.title",
-            "powershell.file.script_block_text", "powershell.command.value")
+COMMANDS = (
+    "process.command_line",
+    "process.parent.command_line",
+    "process.args",
+    "process.title",
+    "powershell.file.script_block_text",
+    "powershell.command.value",
+)
 """What was run, as whoever ran it wrote it."""
 
-FILES = ("process.executable", "process.parent.executable", "process.name", "file.path", "file.name",
-         "email.attachments.file.name", "dll.path")
+FILES = (
+    "process.executable",
+    "process.parent.executable",
+    "process.name",
+    "file.path",
+    "file.name",
+    "email.attachments.file.name",
+    "dll.path",
+)
 """Names and places of files and programs."""
 
-REQUESTS = ("url.full", "url.original", "url.path", "url.query", "http.request.body.content",
-            "http.request.body", "user_agent.original", "http.request.referrer")
+REQUESTS = (
+    "url.full",
+    "url.original",
+    "url.path",
+    "url.query",
+    "http.request.body.content",
+    "http.request.body",
+    "user_agent.original",
+    "http.request.referrer",
+)
 """What a client sent to a server."""
 
 _LONGEST = 32_768  # characters; the longest command line Windows accepts
@@ -82,7 +103,7 @@ def texts(view: TriageView, *names: str) -> list[Text]:
 def order(evidence_id: str) -> tuple[str, int]:
     """Return a sort key under which `f2` stands before `f10`."""
     letters = evidence_id.rstrip("0123456789")
-    return letters, int(evidence_id[len(letters):] or 0)
+    return letters, int(evidence_id[len(letters) :] or 0)
 
 
 def by_product(texts: Iterable[Text]) -> list[Text]:
@@ -126,8 +147,12 @@ def signs_in(texts: Iterable[Text], signs: Table, *, rule: str, share: float = 1
             shown.setdefault(number, match)
     for number in sorted(places):
         each = signs.signs[number]
-        yield Contribution(rule=rule, weight=each.weight * share, techniques=each.techniques,
-                           claim=claim(f"{each.what}: {quoted(shown[number])}", *places[number]))
+        yield Contribution(
+            rule=rule,
+            weight=each.weight * share,
+            techniques=each.techniques,
+            claim=claim(f"{each.what}: {quoted(shown[number])}", *places[number]),
+        )
 
 
 def claim(text: str, *evidence: str) -> Claim:
@@ -143,8 +168,9 @@ def _search(signs: Table, text: str) -> tuple[tuple[int, str], ...]:
         for needle in each.needles:
             if needle in text:
                 if match := each.pattern.search(text):
-                    found.append((number, text[max(0, match.start() - 20): max(match.end(),
-                        match.start() + 60) + 20].strip()))
+                    found.append(
+                        (number, text[max(0, match.start() - 20) : max(match.end(), match.start() + 60) + 20].strip())
+                    )
                 break
     return tuple(found)
 

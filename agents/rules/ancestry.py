@@ -28,27 +28,43 @@ _SHELLS = r"powershell|pwsh|cmd|wscript|cscript|mshta|rundll32|regsvr32|certutil
 
 
 def _pair(parent: str, child: str, weight: float, what: str, technique: str) -> Pair:
-    return Pair(re.compile(rf"^(?:{parent})(?:\.exe)?$"), re.compile(rf"^(?:{child})(?:\.exe)?$"), weight, what,
-                technique)
+    return Pair(
+        re.compile(rf"^(?:{parent})(?:\.exe)?$"), re.compile(rf"^(?:{child})(?:\.exe)?$"), weight, what, technique
+    )
 
 
 PAIRS = (
-    _pair("winword|excel|powerpnt|outlook|onenote|msaccess|mspub|eqnedt32|acrord32|acrobat|hwp|soffice\\.bin", _SHELLS,
-          9.0,
-          "A program for documents started a shell", "T1204.002"),
-    _pair("w3wp|httpd|apache2?|nginx|tomcat\\d*|php-fpm[\\d.]*|php-cgi|umworkerprocess|node|gunicorn|uwsgi|catalina",
-          _SHELLS, 8.0,
-          "A web server started a shell", "T1505.003"),
+    _pair(
+        "winword|excel|powerpnt|outlook|onenote|msaccess|mspub|eqnedt32|acrord32|acrobat|hwp|soffice\\.bin",
+        _SHELLS,
+        9.0,
+        "A program for documents started a shell",
+        "T1204.002",
+    ),
+    _pair(
+        "w3wp|httpd|apache2?|nginx|tomcat\\d*|php-fpm[\\d.]*|php-cgi|umworkerprocess|node|gunicorn|uwsgi|catalina",
+        _SHELLS,
+        8.0,
+        "A web server started a shell",
+        "T1505.003",
+    ),
     _pair("sqlservr|mysqld|postgres|oracle|redis-server|mongod", _SHELLS, 9.0, "A database started a shell", "T1190"),
-    _pair("wmiprvse", "powershell|pwsh|cmd|mshta|rundll32|regsvr32|wscript|cscript", 5.0, "WMI started a shell",
-          "T1047"),
+    _pair(
+        "wmiprvse", "powershell|pwsh|cmd|mshta|rundll32|regsvr32|wscript|cscript", 5.0, "WMI started a shell", "T1047"
+    ),
     _pair("wsmprovhost|winrshost", _SHELLS, 4.0, "A remote session started a shell", "T1021.006"),
     _pair("psexesvc|paexec", r"[\w.-]+", 5.0, "A program runs for another machine", "T1569.002"),
-    _pair("mshta|wscript|cscript|regsvr32", "powershell|pwsh|cmd|rundll32", 7.0, "A script host started a shell",
-          "T1059"),
+    _pair(
+        "mshta|wscript|cscript|regsvr32", "powershell|pwsh|cmd|rundll32", 7.0, "A script host started a shell", "T1059"
+    ),
     _pair("lsass|spoolsv|dns|winlogon", "powershell|pwsh|cmd", 8.0, "A system service started a shell", "T1068"),
-    _pair("chrome|msedge|firefox|teams", "powershell|pwsh|wscript|cscript|mshta", 6.0, "A browser started a script",
-          "T1204"),
+    _pair(
+        "chrome|msedge|firefox|teams",
+        "powershell|pwsh|wscript|cscript|mshta",
+        6.0,
+        "A browser started a script",
+        "T1204",
+    ),
 )
 _CHILD = ("process.executable", "process.name")
 _PARENT = ("process.parent.executable", "process.parent.name")
@@ -80,9 +96,15 @@ def parent(view: TriageView) -> Iterator[Contribution]:
                 if each.parent.match(names[0]) and each.child.match(names[1]):
                     seen.add(names)
                     yield Contribution(
-                        rule="ancestry.parent", weight=each.weight, techniques=(each.technique,),
-                        claim=claim(f"{each.what}: {quoted(names[0], limit=40)} → {quoted(names[1], limit=40)}",
-                                    above.evidence.id, below.evidence.id))
+                        rule="ancestry.parent",
+                        weight=each.weight,
+                        techniques=(each.technique,),
+                        claim=claim(
+                            f"{each.what}: {quoted(names[0], limit=40)} → {quoted(names[1], limit=40)}",
+                            above.evidence.id,
+                            below.evidence.id,
+                        ),
+                    )
 
 
 def _base(path: str) -> str:

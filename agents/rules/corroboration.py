@@ -28,14 +28,20 @@ def related(view: TriageView) -> Iterator[Contribution]:
     """
     for each in view.found("related"):
         alerts, sources, severe, techniques = (
-            _count(each.attributes.get(name, "")) for name in ("alerts", "sources", "severe", "techniques"))
+            _count(each.attributes.get(name, "")) for name in ("alerts", "sources", "severe", "techniques")
+        )
         weight = 3.0 * (sources >= 2) + 1.0 * (sources >= 3) + 2.0 * (severe >= 1) + 2.0 * (techniques >= 3)
         if weight:
             shared = quoted(each.attributes.get("shared_value", ""), limit=60)
             yield Contribution(
-                rule="corroboration.related", weight=weight,
-                claim=claim(f"{alerts} other alerts share {shared}: {sources} kinds of product, {severe} severe, "
-                            f"{techniques} techniques", each.id))
+                rule="corroboration.related",
+                weight=weight,
+                claim=claim(
+                    f"{alerts} other alerts share {shared}: {sources} kinds of product, {severe} severe, "
+                    f"{techniques} techniques",
+                    each.id,
+                ),
+            )
 
 
 def _count(text: str) -> int:

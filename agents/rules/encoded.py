@@ -15,28 +15,47 @@ from aurora.kernel.untrusted import quoted
 from aurora.sdk import rule
 from aurora.sdk.view import TriageView
 
-_OPTION = re.compile(r"(?:powershell|pwsh)[^\n]{0,400}?\s[-/\u2013\u2014](?:e|ec|enc|enco|encod|encode|encoded"
-                     r"|encodedc\w*)[\s:\"']+([A-Za-z0-9+/=]{16,})",
-                     re.IGNORECASE)
-_ANY = re.compile(r"(?:frombase64string\(\s*[\"']|base64[^\n|]{0,20}<<<\s*[\"']?"
-                  r"|echo\s+(?:-n\s+)?[\"']?)([A-Za-z0-9+/=]{16,})", re.IGNORECASE)
+_OPTION = re.compile(
+    r"(?:powershell|pwsh)[^\n]{0,400}?\s[-/\u2013\u2014](?:e|ec|enc|enco|encod|encode|encoded"
+    r"|encodedc\w*)[\s:\"']+([A-Za-z0-9+/=]{16,})",
+    re.IGNORECASE,
+)
+_ANY = re.compile(
+    r"(?:frombase64string\(\s*[\"']|base64[^\n|]{0,20}<<<\s*[\"']?"
+    r"|echo\s+(?:-n\s+)?[\"']?)([A-Za-z0-9+/=]{16,})",
+    re.IGNORECASE,
+)
 _DEPTH = 3  # layers; deeper nesting was not seen in public samples
 _SHOWN = 90
 
 DISGUISES = table(
-    sign("base64|openssl",
-         r"base64\s+(-d|--decode|-di)\b.{0,40}\|\s*(sudo\s+)?(ba|z|da)?sh\b"
-         r"|openssl\s+(enc\s+-)?base64\s+-d.{0,40}\|\s*(ba)?sh",
-         9.0, "Decoded text goes straight into a shell", "T1140", "T1059.004"),
+    sign(
+        "base64|openssl",
+        r"base64\s+(-d|--decode|-di)\b.{0,40}\|\s*(sudo\s+)?(ba|z|da)?sh\b"
+        r"|openssl\s+(enc\s+-)?base64\s+-d.{0,40}\|\s*(ba)?sh",
+        9.0,
+        "Decoded text goes straight into a shell",
+        "T1140",
+        "T1059.004",
+    ),
     sign("frombase64string", "", 5.0, "A script decodes base64", "T1140"),
     sign("^", r"(\w\^){4,}|(\^\w){4,}", 6.0, "Carets break up the words of the command", "T1027.010"),
     sign("`", r"([a-z]`[a-z]+){3,}", 6.0, "Backticks break up the words of the command", "T1027.010"),
     sign("+", r"(['\"]\s*\+\s*['\"]\w{1,6}){4,}", 5.0, "The command is put together from pieces", "T1027.010"),
-    sign("[char]|-bxor|-join", r"(\[char\]\s*\(?\d{2,3}\)?\s*[+,]\s*){3,}|-bxor\s*(0x)?\d",
-         7.0, "The command is computed", "T1027.010"),
-    sign("gzipstream|deflatestream",
-         r"(gzip|deflate)stream.{0,200}(frombase64|readtoend)|frombase64.{0,200}(gzip|deflate)stream",
-         7.0, "A script unpacks itself", "T1140"),
+    sign(
+        "[char]|-bxor|-join",
+        r"(\[char\]\s*\(?\d{2,3}\)?\s*[+,]\s*){3,}|-bxor\s*(0x)?\d",
+        7.0,
+        "The command is computed",
+        "T1027.010",
+    ),
+    sign(
+        "gzipstream|deflatestream",
+        r"(gzip|deflate)stream.{0,200}(frombase64|readtoend)|frombase64.{0,200}(gzip|deflate)stream",
+        7.0,
+        "A script unpacks itself",
+        "T1140",
+    ),
 )
 
 
@@ -61,8 +80,11 @@ def encoded(view: TriageView) -> Iterator[Contribution]:
         for plain in _layers(raw):
             where = Text(text.evidence, plain.lower())
             yield Contribution(
-                rule="command.encoded", weight=5.0, techniques=("T1027.010",),
-                claim=claim(f"An encoded command, which reads {quoted(plain, limit=_SHOWN)}", text.evidence.id))
+                rule="command.encoded",
+                weight=5.0,
+                techniques=("T1027.010",),
+                claim=claim(f"An encoded command, which reads {quoted(plain, limit=_SHOWN)}", text.evidence.id),
+            )
             for signs in (OWN_COMMANDS, TOOLS, ATTACKS, DOWNLOADS, PROXIES, LOOKING_AROUND, DISGUISES):
                 for found in signs_in([where], signs, rule="command.encoded"):
                     yield found.model_copy(update={"weight": found.weight + 2.0})

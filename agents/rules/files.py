@@ -18,22 +18,46 @@ _HOMES = "system32|syswow64|winsxs|sysnative|servicing|windows"
 NAMES = table(
     sign(".", rf"\.({_READS})\s*\.({_RUNS})$", 8.0, "A program that looks like a document", "T1036.007"),
     sign("\u202e", "", 9.0, "A name that reverses its own ending", "T1036.002"),
-    sign(_SYSTEM,
-         rf"^(?=.*[\\/])(?!.*[\\/]({_HOMES})[\\/][^\\/]*$)(?!.*[\\/](winsxs|softwaredistribution)[\\/])"
-         rf".*[\\/]({_SYSTEM})\.exe$", 9.0, "The name of a system program in another folder", "T1036.005"),
-    sign("svch0st|scvhost|svhost|lsas.exe|1sass|isass|cssrs|crss.exe|explore.exe|expl0rer|winlog0n", "",
-         9.0, "A name that nearly is that of a system program", "T1036.005"),
-    sign(".encrypted|.locked|.lockbit|.conti|.ryuk|.wncry|.blackcat|decrypt|recover",
-         r"\.(encrypted|locked|lockbit|conti|ryuk|wncry|blackcat)$|(readme|how).{0,4}to.{0,4}decrypt"
-         r"|decrypt.instructions|recover.files", 9.0, "The mark that ransomware leaves", "T1486"),
+    sign(
+        _SYSTEM,
+        rf"^(?=.*[\\/])(?!.*[\\/]({_HOMES})[\\/][^\\/]*$)(?!.*[\\/](winsxs|softwaredistribution)[\\/])"
+        rf".*[\\/]({_SYSTEM})\.exe$",
+        9.0,
+        "The name of a system program in another folder",
+        "T1036.005",
+    ),
+    sign(
+        "svch0st|scvhost|svhost|lsas.exe|1sass|isass|cssrs|crss.exe|explore.exe|expl0rer|winlog0n",
+        "",
+        9.0,
+        "A name that nearly is that of a system program",
+        "T1036.005",
+    ),
+    sign(
+        ".encrypted|.locked|.lockbit|.conti|.ryuk|.wncry|.blackcat|decrypt|recover",
+        r"\.(encrypted|locked|lockbit|conti|ryuk|wncry|blackcat)$|(readme|how).{0,4}to.{0,4}decrypt"
+        r"|decrypt.instructions|recover.files",
+        9.0,
+        "The mark that ransomware leaves",
+        "T1486",
+    ),
 )
 PLACES = table(
-    sign("temp|tmp|shm|public|perflogs|recycle|debug",
-         rf"(\\(users\\public|perflogs|\$recycle\.bin|windows\\debug|temp)\\[^\\]+\.({_RUNS})$"
-         r"|^/(tmp|var/tmp|dev/shm)/[^/]*(/[^/]+)?$)", 4.0, "It lies where anybody may write", "T1036"),
-    sign("appdata|downloads|programdata",
-         rf"\\(appdata\\(local|roaming|locallow)(\\temp)?|downloads|programdata)(\\[^\\]+)?(\\[^\\]+)?\.({_RUNS})$",
-         3.0, "It lies in a folder of the user's own", "T1204.002"),
+    sign(
+        "temp|tmp|shm|public|perflogs|recycle|debug",
+        rf"(\\(users\\public|perflogs|\$recycle\.bin|windows\\debug|temp)\\[^\\]+\.({_RUNS})$"
+        r"|^/(tmp|var/tmp|dev/shm)/[^/]*(/[^/]+)?$)",
+        4.0,
+        "It lies where anybody may write",
+        "T1036",
+    ),
+    sign(
+        "appdata|downloads|programdata",
+        rf"\\(appdata\\(local|roaming|locallow)(\\temp)?|downloads|programdata)(\\[^\\]+)?(\\[^\\]+)?\.({_RUNS})$",
+        3.0,
+        "It lies in a folder of the user's own",
+        "T1204.002",
+    ),
 )
 
 

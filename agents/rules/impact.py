@@ -12,20 +12,40 @@ from aurora.sdk.view import TriageView
 HARM = table(
     sign("ransom", r"ransom", 11.0, "The product calls it ransomware", "T1486"),
     sign("wiper|data destruction|mass deletion|disk wipe", "", 11.0, "Data is destroyed", "T1485"),
-    sign("backups were deleted|shadow cop|backup deletion|recovery setting|inhibit system recovery|volume shadow", "",
-         10.0, "Recovery is made impossible", "T1490"),
-    sign("coin miner|coinminer|cryptominer|crypto miner|cryptocurrency|cryptomining|xmrig|bitcointool", "",
-         7.0, "The machine is used for mining", "T1496"),
+    sign(
+        "backups were deleted|shadow cop|backup deletion|recovery setting|inhibit system recovery|volume shadow",
+        "",
+        10.0,
+        "Recovery is made impossible",
+        "T1490",
+    ),
+    sign(
+        "coin miner|coinminer|cryptominer|crypto miner|cryptocurrency|cryptomining|xmrig|bitcointool",
+        "",
+        7.0,
+        "The machine is used for mining",
+        "T1496",
+    ),
     sign("deface|denial of service", "", 4.0, "A service is spoiled or stopped", "T1498"),
     sign("stopping services|service stop", "", 4.0, "Services were stopped", "T1489"),
 )
 BLINDED = table(
-    sign("tamper|disabl|stopp|turned off",
-         r"(antivirus|defender|protection|sensor|security|edr|agent).{0,40}(tamper|disabl|stopp|turned off)"
-         r"|tamper\w* .{0,30}(antivirus|defender|protection|sensor)", 9.0, "A defence was switched off", "T1685"),
+    sign(
+        "tamper|disabl|stopp|turned off",
+        r"(antivirus|defender|protection|sensor|security|edr|agent).{0,40}(tamper|disabl|stopp|turned off)"
+        r"|tamper\w* .{0,30}(antivirus|defender|protection|sensor)",
+        9.0,
+        "A defence was switched off",
+        "T1685",
+    ),
     sign("clear", r"(audit|event|security)? ?logs? (was |were )?clear", 7.0, "Logs were cleared", "T1685.005"),
-    sign("cloudtrail|guardduty", r"(cloudtrail|guardduty).{0,30}(disabl|delet|stopp)",
-         8.0, "Cloud logging was switched off", "T1685"),
+    sign(
+        "cloudtrail|guardduty",
+        r"(cloudtrail|guardduty).{0,30}(disabl|delet|stopp)",
+        8.0,
+        "Cloud logging was switched off",
+        "T1685",
+    ),
 )
 
 

@@ -32,16 +32,23 @@ def analyst(view: TriageView) -> Iterator[Contribution]:
 
     Refuted by: a younger decision.
     """
-    decisions = sorted((_age(each.attributes.get("age_days", "")), each.id, each)
-                       for each in view.found("past_verdict",
-                                              decided_by="analyst") if each.attributes.get("label") in _ANALYST)
+    decisions = sorted(
+        (_age(each.attributes.get("age_days", "")), each.id, each)
+        for each in view.found("past_verdict", decided_by="analyst")
+        if each.attributes.get("label") in _ANALYST
+    )
     for age, _, each in decisions[:1]:
         weight = _ANALYST[each.attributes["label"]]
         share = 1.0 if age <= _FRESH_DAYS else 0.5 if age <= _STALE_DAYS else 0.1
         if weight > 0 or is_lowerable(each):
-            yield Contribution(rule="memory.analyst", weight=weight * share, closes=weight < 0 and age <= _FRESH_DAYS,
-                               claim=claim(f"An analyst called the same alert {each.attributes['label']}, {age:.0f} "
-                                           f"days ago", each.id))
+            yield Contribution(
+                rule="memory.analyst",
+                weight=weight * share,
+                closes=weight < 0 and age <= _FRESH_DAYS,
+                claim=claim(
+                    f"An analyst called the same alert {each.attributes['label']}, {age:.0f} days ago", each.id
+                ),
+            )
 
 
 @rule(id="memory.machine", version="1", title="Earlier verdict of rules or a model on the same fingerprint")
@@ -56,16 +63,20 @@ def machine(view: TriageView) -> Iterator[Contribution]:
     Refuted by: an analyst.
     """
     for decided_by, weights in (("model", _MODEL), ("rules", _RULES)):
-        past = sorted((_age(each.attributes.get("age_days", "")), each.id, each)
-                      for each in view.found("past_verdict", decided_by=decided_by)
-                      if each.attributes.get("label") in weights)
+        past = sorted(
+            (_age(each.attributes.get("age_days", "")), each.id, each)
+            for each in view.found("past_verdict", decided_by=decided_by)
+            if each.attributes.get("label") in weights
+        )
         for _, _, each in past[:1]:
             weight = weights[each.attributes["label"]]
             if weight > 0 or is_lowerable(each):
                 who = "A model" if decided_by == "model" else "The rules"
-                yield Contribution(rule="memory.machine", weight=weight,
-                                   claim=claim(f"{who} called the same alert {each.attributes['label']} before",
-                                               each.id))
+                yield Contribution(
+                    rule="memory.machine",
+                    weight=weight,
+                    claim=claim(f"{who} called the same alert {each.attributes['label']} before", each.id),
+                )
 
 
 def _age(text: str) -> float:

@@ -11,8 +11,10 @@ from aurora.kernel.untrusted import quoted
 from aurora.sdk import rule
 from aurora.sdk.view import TriageView
 
-_CALLS_HOME = re.compile(r"\b(c2|cnc|command.?and.?control|check-?in|beacon|callback|trojan|malware|exfil|coin ?miner"
-                         r"|botnet|phish)")
+_CALLS_HOME = re.compile(
+    r"\b(c2|cnc|command.?and.?control|check-?in|beacon|callback|trojan|malware|exfil|coin ?miner"
+    r"|botnet|phish)"
+)
 _ADMIN = frozenset({"smb", "rdp", "winrm", "dcerpc", "ssh", "krb5", "ldap"})
 _ADMIN_PORTS = frozenset({"22", "88", "135", "139", "389", "445", "3389", "5985", "5986"})
 _NO_DETECTION = re.compile(r"^suricata |^et(pro)? (info|policy)\b")
@@ -38,14 +40,22 @@ def direction(view: TriageView) -> Iterator[Contribution]:
         way = network.attributes.get("direction")
         hit = next((text for text in named if _CALLS_HOME.search(text.lower)), None)
         if way == "outbound" and hit is not None:
-            yield Contribution(rule="network.direction", weight=3.0,
-                               claim=claim("Malware traffic from inside to a public address", network.id,
-                                           hit.evidence.id))
+            yield Contribution(
+                rule="network.direction",
+                weight=3.0,
+                claim=claim("Malware traffic from inside to a public address", network.id, hit.evidence.id),
+            )
         elif way == "internal" and named and not any(_NO_DETECTION.search(text.lower) for text in named):
             for each in (*view.fields("network.protocol"), *view.fields("destination.port")):
                 if each.attributes["value"].lower() in _ADMIN | _ADMIN_PORTS:
-                    yield Contribution(rule="network.direction", weight=2.0,
-                                       claim=claim(f"Remote administration between machines inside, "
-                                                   f"{quoted(each.attributes['value'], limit=20)}", network.id,
-                                                   each.id))
+                    yield Contribution(
+                        rule="network.direction",
+                        weight=2.0,
+                        claim=claim(
+                            f"Remote administration between machines inside, "
+                            f"{quoted(each.attributes['value'], limit=20)}",
+                            network.id,
+                            each.id,
+                        ),
+                    )
                     break

@@ -15,16 +15,20 @@ from aurora.sdk.view import TriageView
 _ENGINE_EVENT = re.compile(r"^suricata [a-z0-9]+(?!.*(exploit|heartbleed|attack|malicious|cve-))")
 _PACKET = re.compile(
     r"^suricata (ipv[46]|icmpv?[46]?|tcpv?[46]?|udpv?[46]?|frag|gre|ethernet|vlan|ppp\w*|mpls|sctp|erspan|vxlan|geneve"
-    r"|packet|stream|applayer|decoder|raw|null|llc|chdlc|esp|nsh|arp|dce|mime)\b")
+    r"|packet|stream|applayer|decoder|raw|null|llc|chdlc|esp|nsh|arp|dce|mime)\b"
+)
 _TELLING = re.compile(r"overlap with different data|weak encryption")
 _FILED_AS_INFORMATION = {
     "rule.name": re.compile(r"^et(pro)? (info|policy|games|chat|p2p)\b"),
-    "rule.category": re.compile(r"^(not suspicious traffic|unknown traffic|misc activity|network event|icmp event"
-                                r"|potential corporate privacy violation|generic protocol command decode)$"),
+    "rule.category": re.compile(
+        r"^(not suspicious traffic|unknown traffic|misc activity|network event|icmp event"
+        r"|potential corporate privacy violation|generic protocol command decode)$"
+    ),
 }
 _SCAN = re.compile(
     r"\bscan(s|ning|ner)?\b|port ?(scan|sweep|probe)|recon:ec2|scan::(port|address)_scan|\bnmap\b|\bzmap\b|masscan"
-    r"|known compromised or hostile|dshield|et (cins|drop|compromised|tor)\b")
+    r"|known compromised or hostile|dshield|et (cins|drop|compromised|tor)\b"
+)
 _EICAR = re.compile(r"(?<![a-z])eicar(?![a-z])")
 _HASHES = frozenset({ObservableType.HASH_MD5, ObservableType.HASH_SHA1, ObservableType.HASH_SHA256})
 
@@ -55,9 +59,15 @@ def protocol_anomaly(view: TriageView) -> Iterator[Contribution]:
         telling, packet = bool(_TELLING.search(text.lower)), bool(_PACKET.match(text.lower))
         weight = -3.0 if telling else -15.0 if packet else -10.0
         kind = "the capture or the network" if packet else "a protocol's parser"
-        yield Contribution(rule="noise.protocol_anomaly", weight=weight, closes=not telling,
-                           claim=claim(f"An anomaly that {kind} explains, no detection: "
-                                       f"{quoted(text.evidence.attributes['value'])}", text.evidence.id))
+        yield Contribution(
+            rule="noise.protocol_anomaly",
+            weight=weight,
+            closes=not telling,
+            claim=claim(
+                f"An anomaly that {kind} explains, no detection: {quoted(text.evidence.attributes['value'])}",
+                text.evidence.id,
+            ),
+        )
 
 
 @rule(id="noise.informational", version="1", title="Information and policy")
@@ -76,10 +86,14 @@ def informational(view: TriageView) -> Iterator[Contribution]:
     named = by_product(texts(view, *_FILED_AS_INFORMATION))
     hits = [text for text in named if _FILED_AS_INFORMATION[text.evidence.attributes["name"]].search(text.lower)]
     if hits:
-        yield Contribution(rule="noise.informational", weight=-3.0,
-                           claim=claim("The product files it as information: "
-                                       f"{quoted(hits[0].evidence.attributes['value'])}",
-                                       *(text.evidence.id for text in hits)))
+        yield Contribution(
+            rule="noise.informational",
+            weight=-3.0,
+            claim=claim(
+                f"The product files it as information: {quoted(hits[0].evidence.attributes['value'])}",
+                *(text.evidence.id for text in hits),
+            ),
+        )
 
 
 @rule(id="noise.scan", version="1", title="Scans")
@@ -101,9 +115,13 @@ def scan(view: TriageView) -> Iterator[Contribution]:
     for network in view.found("network"):
         way = network.attributes.get("direction")
         if way in {"internal", "outbound"} or (way == "inbound" and is_lowerable(network)):
-            yield Contribution(rule="noise.scan", weight=-6.0 if way == "inbound" else 5.0,
-                               claim=claim(f"A scan, {way}: {quoted(hits[0].evidence.attributes['value'])}",
-                                           network.id, hits[0].evidence.id))
+            yield Contribution(
+                rule="noise.scan",
+                weight=-6.0 if way == "inbound" else 5.0,
+                claim=claim(
+                    f"A scan, {way}: {quoted(hits[0].evidence.attributes['value'])}", network.id, hits[0].evidence.id
+                ),
+            )
 
 
 @rule(id="noise.test_file", version="1", title="Test files and files that are listed by mistake")
@@ -128,10 +146,19 @@ def test_file(view: TriageView) -> Iterator[Contribution]:
     named = [text for text in told if _EICAR.search(text.lower)]
     whole = hashes <= {each.attributes.get("value", "") for each in tests} and bool(tests)
     if named or whole:
-        yield Contribution(rule="noise.test_file", weight=-30.0, closes=whole or not hashes,
-                           claim=claim("The antivirus test file (EICAR)", *(each.id for each in tests if whole),
-                                       *(text.evidence.id for text in named)))
+        yield Contribution(
+            rule="noise.test_file",
+            weight=-30.0,
+            closes=whole or not hashes,
+            claim=claim(
+                "The antivirus test file (EICAR)",
+                *(each.id for each in tests if whole),
+                *(text.evidence.id for text in named),
+            ),
+        )
     elif hashes and hashes <= known and not any(view.fields("process.command_line", "process.args")):
-        yield Contribution(rule="noise.test_file", weight=-6.0,
-                           claim=claim("Every file of the alert is listed as a usual false positive",
-                                       *(each.id for each in listed)))
+        yield Contribution(
+            rule="noise.test_file",
+            weight=-6.0,
+            claim=claim("Every file of the alert is listed as a usual false positive", *(each.id for each in listed)),
+        )

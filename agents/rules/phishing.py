@@ -11,18 +11,36 @@ from aurora.sdk import rule
 from aurora.sdk.view import TriageView
 
 LURES = table(
-    sign("url click|accessed link|clicked|opened", r"url click|accessed link|clicked|opened .{0,12}attachment",
-         6.5, "Somebody followed the lure", "T1566.002"),
+    sign(
+        "url click|accessed link|clicked|opened",
+        r"url click|accessed link|clicked|opened .{0,12}attachment",
+        6.5,
+        "Somebody followed the lure",
+        "T1566.002",
+    ),
     sign("phish", "", 6.0, "The product calls it phishing", "T1566"),
-    sign("malicious url|malicious link|malicious file|malicious attachment|malicious email|malware campaign", "",
-         6.0, "The product calls the content of a message malicious", "T1566"),
-    sign("emails sent by bec|suspicious emails sent|mass email|unusual volume of", "",
-         7.0, "Mail goes out that the owner did not write", "T1586"),
+    sign(
+        "malicious url|malicious link|malicious file|malicious attachment|malicious email|malware campaign",
+        "",
+        6.0,
+        "The product calls the content of a message malicious",
+        "T1566",
+    ),
+    sign(
+        "emails sent by bec|suspicious emails sent|mass email|unusual volume of",
+        "",
+        7.0,
+        "Mail goes out that the owner did not write",
+        "T1586",
+    ),
     sign("user-reported|reported by user|reported as", "", 2.0, "A person found the mail suspicious", "T1566"),
 )
-_TAKEN_AWAY = sign("removed after delivery|zapped|zap-quarantined|quarantined email|prevented delivery|blocked "
-                   "delivery|mail blocked",
-                   "", -2.0, "The mail was taken away")
+_TAKEN_AWAY = sign(
+    "removed after delivery|zapped|zap-quarantined|quarantined email|prevented delivery|blocked delivery|mail blocked",
+    "",
+    -2.0,
+    "The mail was taken away",
+)
 
 
 @rule(id="detection.phishing", version="1", title="Phishing")
@@ -52,5 +70,8 @@ def mail_removed(view: TriageView) -> Iterator[Contribution]:
     """
     for text in by_product(texts(view, "rule.name")):
         if match := _TAKEN_AWAY.pattern.search(text.lower):
-            yield Contribution(rule="state.mail_removed", weight=_TAKEN_AWAY.weight,
-                               claim=claim(f"{_TAKEN_AWAY.what}: {quoted(match.group())}", text.evidence.id))
+            yield Contribution(
+                rule="state.mail_removed",
+                weight=_TAKEN_AWAY.weight,
+                claim=claim(f"{_TAKEN_AWAY.what}: {quoted(match.group())}", text.evidence.id),
+            )

@@ -55,8 +55,11 @@ def scanner(view: TriageView) -> Iterator[Contribution]:
     inbound = any(is_lowerable(each) for each in view.found("network", direction="inbound"))
     for each in view.found("warning_list", category="scanner", role="source"):
         if inbound and is_lowerable(each):
-            yield Contribution(rule="reputation.scanner", weight=-6.0,
-                               claim=claim(f"The source {_value(each)} is a research scanner ({_list(each)})", each.id))
+            yield Contribution(
+                rule="reputation.scanner",
+                weight=-6.0,
+                claim=claim(f"The source {_value(each)} is a research scanner ({_list(each)})", each.id),
+            )
 
 
 @rule(id="reputation.lowers", version="1", title="Lists that lower suspicion")
@@ -81,8 +84,11 @@ def _listed(view: TriageView, category: str, weight: float, what: str, *, rule: 
     hits = [each for each in view.found("warning_list", category=category) if weight > 0 or is_lowerable(each)]
     if hits:
         first = min(hits, key=lambda each: each.attributes.get("value", ""))
-        yield Contribution(rule=rule, weight=weight,
-                           claim=claim(f"{_value(first)} {what} ({_list(first)})", *(each.id for each in hits)))
+        yield Contribution(
+            rule=rule,
+            weight=weight,
+            claim=claim(f"{_value(first)} {what} ({_list(first)})", *(each.id for each in hits)),
+        )
 
 
 def _value(evidence: Evidence) -> str:

@@ -42,5 +42,6 @@ def severity(view: TriageView) -> Iterator[Contribution]:
         cited = min(trusted or [each.id for each in view.evidence], key=order)
     if cited is not None:
         step = view.alert.severity
-        yield Contribution(rule="severity.product", weight=WEIGHTS[step],
-                           claim=claim(f"The product rates it {step.value}", cited))
+        yield Contribution(
+            rule="severity.product", weight=WEIGHTS[step], claim=claim(f"The product rates it {step.value}", cited)
+        )

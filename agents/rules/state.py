@@ -11,17 +11,38 @@ from aurora.kernel.untrusted import quoted
 from aurora.sdk import rule
 from aurora.sdk.view import TriageView
 
-_BLOCKED = frozenset({"blocked", "block", "dropped", "drop", "deny", "denied", "reject", "rejected", "prevented",
-                      "prevent",
-                      "quarantined", "quarantine", "cleaned", "removed", "remediated", "successfullyremediated"})
+_BLOCKED = frozenset(
+    {
+        "blocked",
+        "block",
+        "dropped",
+        "drop",
+        "deny",
+        "denied",
+        "reject",
+        "rejected",
+        "prevented",
+        "prevent",
+        "quarantined",
+        "quarantine",
+        "cleaned",
+        "removed",
+        "remediated",
+        "successfullyremediated",
+    }
+)
 _SAID = {
     "falsepositive": (-25.0, "a false positive"),
     "truepositive": (12.0, "a true positive"),
     "benignpositive": (-5.0, "real and authorised"),
     "informationalexpectedactivity": (-2.0, "expected activity"),
 }
-_FOUND = {"malicious": (5.0, "malicious"), "suspicious": (2.0, "suspicious"), "clean": (-1.0, "clean"),
-          "nothreatsfound": (-1.0, "free of threats")}
+_FOUND = {
+    "malicious": (5.0, "malicious"),
+    "suspicious": (2.0, "suspicious"),
+    "clean": (-1.0, "clean"),
+    "nothreatsfound": (-1.0, "free of threats"),
+}
 
 
 @rule(id="state.contained", version="1", title="Blocked or remediated by the product")
@@ -39,9 +60,13 @@ def contained(view: TriageView) -> Iterator[Contribution]:
     for each in view.fields("event.action", "event.outcome", "event.remediation"):
         value = each.attributes["value"].lower().replace(" ", "").replace("_", "")
         if value in _BLOCKED and is_lowerable(each):
-            yield Contribution(rule="state.contained", weight=-2.0,
-                               claim=claim("The product says that it was stopped: "
-                                           f"{quoted(each.attributes['value'], limit=40)}", each.id))
+            yield Contribution(
+                rule="state.contained",
+                weight=-2.0,
+                claim=claim(
+                    f"The product says that it was stopped: {quoted(each.attributes['value'], limit=40)}", each.id
+                ),
+            )
 
 
 @rule(id="state.classified", version="1", title="Classification by people in the product")
@@ -63,13 +88,20 @@ def classified(view: TriageView) -> Iterator[Contribution]:
         weight, what = _SAID.get(_word(each.attributes["value"]), (0.0, ""))
         human = each.provenance is Provenance.HUMAN
         if weight > 0 or (weight < 0 and human):
-            yield Contribution(rule="state.classified", weight=weight if human else weight / 2, closes=weight <= -25.0,
-                               claim=claim(f"Classified in the product as {what}", each.id))
+            yield Contribution(
+                rule="state.classified",
+                weight=weight if human else weight / 2,
+                closes=weight <= -25.0,
+                claim=claim(f"Classified in the product as {what}", each.id),
+            )
     for each in view.fields("event.verdict"):
         weight, what = _FOUND.get(_word(each.attributes["value"]), (0.0, ""))
         if weight > 0 or (weight < 0 and is_lowerable(each)):
-            yield Contribution(rule="state.classified", weight=weight,
-                               claim=claim(f"The product's analysis found a part {what}", each.id))
+            yield Contribution(
+                rule="state.classified",
+                weight=weight,
+                claim=claim(f"The product's analysis found a part {what}", each.id),
+            )
 
 
 def _word(value: str) -> str:

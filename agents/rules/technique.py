@@ -14,10 +14,22 @@ from aurora.sdk import rule
 from aurora.sdk.view import TriageView
 
 TACTICS = {
-    "impact": 8.0, "credential-access": 7.0, "exfiltration": 7.0, "command-and-control": 6.0,
-    "lateral-movement": 6.0, "privilege-escalation": 5.0, "defense-impairment": 5.0, "stealth": 4.0,
-    "defense-evasion": 4.0, "persistence": 4.0, "initial-access": 4.0, "execution": 4.0, "collection": 4.0,
-    "discovery": 2.0, "reconnaissance": 1.0, "resource-development": 1.0,
+    "impact": 8.0,
+    "credential-access": 7.0,
+    "exfiltration": 7.0,
+    "command-and-control": 6.0,
+    "lateral-movement": 6.0,
+    "privilege-escalation": 5.0,
+    "defense-impairment": 5.0,
+    "stealth": 4.0,
+    "defense-evasion": 4.0,
+    "persistence": 4.0,
+    "initial-access": 4.0,
+    "execution": 4.0,
+    "collection": 4.0,
+    "discovery": 2.0,
+    "reconnaissance": 1.0,
+    "resource-development": 1.0,
 }
 """By how far along an attack is that does this: the later, the less often it is anything else."""
 
@@ -62,9 +74,11 @@ def technique(view: TriageView) -> Iterator[Contribution]:
     further = min(3, len(breadth) - 1)
     listed = ", ".join(f"{found} {quoted(names[found], limit=60)}" for found in shown[:3])
     yield Contribution(
-        rule="detection.technique", weight=(weight + further) * SURENESS[view.alert.severity],
+        rule="detection.technique",
+        weight=(weight + further) * SURENESS[view.alert.severity],
         techniques=tuple(sorted(mildest)),
-        claim=claim(f"The product names {listed} ({tactic})" + (f" and {further} or more other tactics"
-                                                                if further else ""),
-                    *(found for name in shown for found in cited[name])),
+        claim=claim(
+            f"The product names {listed} ({tactic})" + (f" and {further} or more other tactics" if further else ""),
+            *(found for name in shown for found in cited[name]),
+        ),
     )

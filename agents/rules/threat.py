@@ -14,36 +14,131 @@ from aurora.sdk.view import TriageView
 
 MALWARE = table(
     sign("ransom", r"\bransom(ware)?[:./]|[:/]\w*ransom", 13.0, "The product names ransomware", "T1486"),
-    sign("behavior:|backdoor|hack|virtool|rootkit|stealer|password stealer|pws:|keylogger|spyware|banker",
-         r"behavior:|\bbackdoor|hack-?tool|virtool|rootkit|info-?stealer|password stealer|pws:|keylogger|spyware"
-         r"|\bbanker", 12.0, "The product names malware of a dangerous kind"),
-    sign("malware|trojan|worm|botnet|dropper|loader|checkin|rat",
-         r"active .{0,20}malware|malware .{0,25}(was|is) active|malware (was )?(running|executed)"
-         r"|malware.{0,30}lateral", 12.0, "The product found malware at work"),
-    sign("malware|trojan|worm|botnet|dropper|loader|virus",
-         r"(?!^malware$)malware|\btrojan|\bworm\b|botnet|\bdropper|\bloader\b|\bvirus\b",
-         10.0, "The product names malware"),
-    sign("pua|adware|potentially unwanted|riskware|bundler", r"\bpua\b|adware|potentially unwanted|riskware|bundler",
-         3.0, "The product names unwanted software"),
+    sign(
+        "behavior:|backdoor|hack|virtool|rootkit|stealer|password stealer|pws:|keylogger|spyware|banker",
+        r"behavior:|\bbackdoor|hack-?tool|virtool|rootkit|info-?stealer|password stealer|pws:|keylogger|spyware"
+        r"|\bbanker",
+        12.0,
+        "The product names malware of a dangerous kind",
+    ),
+    sign(
+        "malware|trojan|worm|botnet|dropper|loader|checkin|rat",
+        r"active .{0,20}malware|malware .{0,25}(was|is) active|malware (was )?(running|executed)"
+        r"|malware.{0,30}lateral",
+        12.0,
+        "The product found malware at work",
+    ),
+    sign(
+        "malware|trojan|worm|botnet|dropper|loader|virus",
+        r"(?!^malware$)malware|\btrojan|\bworm\b|botnet|\bdropper|\bloader\b|\bvirus\b",
+        10.0,
+        "The product names malware",
+    ),
+    sign(
+        "pua|adware|potentially unwanted|riskware|bundler",
+        r"\bpua\b|adware|potentially unwanted|riskware|bundler",
+        3.0,
+        "The product names unwanted software",
+    ),
     sign("exploit:|exploit.", r"\bexploit[:.]\w", 10.0, "The product names an exploit", "T1203"),
 )
 
 OFFENSIVE = (
-    "adrecon", "atexec", "azurehound", "bloodhound", "brute ratel", "bruteratel", "certify.exe", "certipy",
-    "cobalt strike", "cobaltstrike", "crackmapexec", "dumpert", "evil-winrm", "fgdump", "godpotato", "gsecdump",
-    "handlekatz", "impacket", "inveigh", "invoke-bloodhound", "invoke-kerberoast", "invoke-mimikatz",
-    "invoke-smbexec", "invoke-wmiexec", "juicypotato", "kekeo", "kerbrute", "koadic", "lazagne", "linenum", "linpeas",
-    "metasploit", "meterpreter", "mikatz", "mimikatz", "nanodump", "netexec", "ntlmrelayx", "petitpotam", "poshc2",
-    "powersploit", "powerup", "powerview", "printspoofer", "pwdump", "pypykatz", "rubeus", "safetykatz", "seatbelt",
-    "secretsdump", "sharphound", "sharpkatz", "sharpup", "sliver-client", "sliver-server", "smbexec", "spoolsample",
-    "sweetpotato", "whisker.exe", "winpeas", "wmiexec",
+    "adrecon",
+    "atexec",
+    "azurehound",
+    "bloodhound",
+    "brute ratel",
+    "bruteratel",
+    "certify.exe",
+    "certipy",
+    "cobalt strike",
+    "cobaltstrike",
+    "crackmapexec",
+    "dumpert",
+    "evil-winrm",
+    "fgdump",
+    "godpotato",
+    "gsecdump",
+    "handlekatz",
+    "impacket",
+    "inveigh",
+    "invoke-bloodhound",
+    "invoke-kerberoast",
+    "invoke-mimikatz",
+    "invoke-smbexec",
+    "invoke-wmiexec",
+    "juicypotato",
+    "kekeo",
+    "kerbrute",
+    "koadic",
+    "lazagne",
+    "linenum",
+    "linpeas",
+    "metasploit",
+    "meterpreter",
+    "mikatz",
+    "mimikatz",
+    "nanodump",
+    "netexec",
+    "ntlmrelayx",
+    "petitpotam",
+    "poshc2",
+    "powersploit",
+    "powerup",
+    "powerview",
+    "printspoofer",
+    "pwdump",
+    "pypykatz",
+    "rubeus",
+    "safetykatz",
+    "seatbelt",
+    "secretsdump",
+    "sharphound",
+    "sharpkatz",
+    "sharpup",
+    "sliver-client",
+    "sliver-server",
+    "smbexec",
+    "spoolsample",
+    "sweetpotato",
+    "whisker.exe",
+    "winpeas",
+    "wmiexec",
 )
 """Made for attacks and penetration tests; ours, short, to be read beside ATT&CK's list."""
 
 DUAL_USE = (
-    "adfind", "advanced_ip_scanner", "anydesk", "atera", "chisel", "dual-purpose tool", "gobuster", "hashcat", "hydra",
-    "masscan", "megasync", "netcat", "netscan", "ngrok", "nikto", "nltest", "nmap", "nuclei", "paexec", "plink",
-    "procdump", "psexec", "psexesvc", "rclone", "responder.py", "screenconnect", "socat", "sqlmap", "winexe", "wpscan",
+    "adfind",
+    "advanced_ip_scanner",
+    "anydesk",
+    "atera",
+    "chisel",
+    "dual-purpose tool",
+    "gobuster",
+    "hashcat",
+    "hydra",
+    "masscan",
+    "megasync",
+    "netcat",
+    "netscan",
+    "ngrok",
+    "nikto",
+    "nltest",
+    "nmap",
+    "nuclei",
+    "paexec",
+    "plink",
+    "procdump",
+    "psexec",
+    "psexesvc",
+    "rclone",
+    "responder.py",
+    "screenconnect",
+    "socat",
+    "sqlmap",
+    "winexe",
+    "wpscan",
 )
 """Administrators use them, attackers too."""
 
@@ -59,15 +154,30 @@ TOOLS = table(
     _names(DUAL_USE, 5.0, "A tool that administrators use, and attackers too"),
 )
 OWN_COMMANDS = table(
-    sign("::", r"\b(sekurlsa|lsadump|kerberos|crypto|dpapi|privilege|token)::\w+",
-         12.0, "A command of Mimikatz", "T1003"),
-    sign("asreproast|kerberoast|s4u|asktg|tgtdeleg|dump /",
-         r"(asreproast|kerberoast|\bs4u |asktgt|asktgs|tgtdeleg|dump /(service|luid|user))",
-         11.0, "A command of a Kerberos attack tool", "T1558"),
-    sign("collectionmethod|--zipfilename", r"-?-collectionmethods? |--zipfilename",
-         9.0, "A command of SharpHound", "T1087.002"),
-    sign("-target-ip|-just-dc|-hashes", r"-just-dc|-target-ip|-hashes [0-9a-f:]{16,}",
-         9.0, "Options of Impacket", "T1003.006"),
+    sign(
+        "::", r"\b(sekurlsa|lsadump|kerberos|crypto|dpapi|privilege|token)::\w+", 12.0, "A command of Mimikatz", "T1003"
+    ),
+    sign(
+        "asreproast|kerberoast|s4u|asktg|tgtdeleg|dump /",
+        r"(asreproast|kerberoast|\bs4u |asktgt|asktgs|tgtdeleg|dump /(service|luid|user))",
+        11.0,
+        "A command of a Kerberos attack tool",
+        "T1558",
+    ),
+    sign(
+        "collectionmethod|--zipfilename",
+        r"-?-collectionmethods? |--zipfilename",
+        9.0,
+        "A command of SharpHound",
+        "T1087.002",
+    ),
+    sign(
+        "-target-ip|-just-dc|-hashes",
+        r"-just-dc|-target-ip|-hashes [0-9a-f:]{16,}",
+        9.0,
+        "Options of Impacket",
+        "T1003.006",
+    ),
 )
 
 
@@ -112,9 +222,15 @@ def software(view: TriageView) -> Iterator[Contribution]:
         malware = each.attributes.get("software_kind") == "malware"
         told = each.provenance is not Provenance.ATTACKER_WRITABLE
         weight = (9.0 if malware else 4.0) if told else (3.0 if malware else 1.0)
-        yield Contribution(rule="detection.software", weight=weight,
-                           claim=claim(f"ATT&CK knows {quoted(each.attributes.get('name', ''), limit=60)} as "
-                                       f"{'malware' if malware else 'a tool of adversaries'}", each.id))
+        yield Contribution(
+            rule="detection.software",
+            weight=weight,
+            claim=claim(
+                f"ATT&CK knows {quoted(each.attributes.get('name', ''), limit=60)} as "
+                f"{'malware' if malware else 'a tool of adversaries'}",
+                each.id,
+            ),
+        )
 
 
 @rule(id="command.tool", version="1", title="Attack tools among programs and command lines")

@@ -16,17 +16,24 @@ from aurora.sdk.context import RunContext
 from aurora.sdk.spec import GraphSpec
 
 if TYPE_CHECKING:
-    from aurora.storage.checkpoints.saver import AuroraSaver
+    from langchain_core.runnables import RunnableConfig
 
-Config = dict[str, Any]
+    from aurora.storage.checkpoints.saver import AuroraSaver
 
 
 class DurableRunner:
     """Runs graphs with a checkpoint after every step, each fenced by the task's epoch."""
 
-    def __init__(self, *, saver: AuroraSaver, graphs: Mapping[str, GraphSpec],
-                 context: Callable[[Task], RunContext],
-                 read_ahead: Callable[[Sequence[AlertId]], Awaitable[None]], clock: Clock, ids: IdFactory) -> None:
+    def __init__(
+        self,
+        *,
+        saver: AuroraSaver,
+        graphs: Mapping[str, GraphSpec],
+        context: Callable[[Task], RunContext],
+        read_ahead: Callable[[Sequence[AlertId]], Awaitable[None]],
+        clock: Clock,
+        ids: IdFactory,
+    ) -> None:
         self._saver = saver
         self._specs = graphs
         self._compiled: dict[str, Any] = {}
@@ -51,8 +58,9 @@ class DurableRunner:
         started = self._clock.now()
         config = self._config(task)
         try:
-            state = await graph.ainvoke(await self._input(task, config), config, context=self._context(task),
-                                        durability="sync")
+            state = await graph.ainvoke(
+                await self._input(task, config), config, context=self._context(task), durability="sync"
+            )
         finally:
             await self._saver.flush(task.thread_id, epoch=task.epoch)
         return Finished(task, str(state["verdict"]["label"]), spec.version, started, self._clock.now())
@@ -71,23 +79,34 @@ class DurableRunner:
         claim = Claim(text=UntrustedText(f"triage ended with {code}; nothing was concluded"), evidence=("f1",))
         evidence = alert.evidence()
         verdict = Verdict(
-            id=VerdictId(self._ids()), alert_id=task.alert_id, run_id=task.run_id, label=VerdictLabel.NEEDS_REVIEW,
-            confidence=0.5, reason=f"triage ended with {code}; an analyst must look", evidence=evidence,
+            id=VerdictId(self._ids()),
+            alert_id=task.alert_id,
+            run_id=task.run_id,
+            label=VerdictLabel.NEEDS_REVIEW,
+            confidence=0.5,
+            reason=f"triage ended with {code}; an analyst must look",
+            evidence=evidence,
             contributions=(Contribution(rule="triage-failed", weight=0.0, claim=claim),) if evidence else (),
-            decided_by=Decider.RULES, decided_name="fallback", degraded=True, created_at=self._clock.now())
+            decided_by=Decider.RULES,
+            decided_name="fallback",
+            degraded=True,
+            created_at=self._clock.now(),
+        )
         await context.recorder.record(task, verdict, observables=alert.observables)
 
-    async def _input(self, task: Task, config: Config) -> dict[str, Any] | None:
+    async def _input(self, task: Task, config: RunnableConfig) -> dict[str, Any] | None:
         """Return the input of a fresh run, or `None` to go on from the last checkpoint."""
         if task.attempt > 1 and await self._saver.aget_tuple(config) is not None:
             return None
         return {"alert_id": str(task.alert_id)}
 
-    def _config(self, task: Task) -> Config:
+    def _config(self, task: Task) -> RunnableConfig:
         from aurora.storage.checkpoints.saver import EPOCH, TASK_ID  # noqa: PLC0415 - imports langgraph
 
-        return {"configurable": {"thread_id": task.thread_id, TASK_ID: str(task.id), EPOCH: task.epoch},
-                "run_name": task.graph}
+        return {
+            "configurable": {"thread_id": task.thread_id, TASK_ID: str(task.id), EPOCH: task.epoch},
+            "run_name": task.graph,
+        }
 
     def _spec(self, task: Task) -> GraphSpec:
         if task.graph not in self._specs:

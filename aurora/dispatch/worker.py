@@ -109,8 +109,9 @@ class Worker:
     async def _claim(self, alerts: Sequence[AlertId]) -> list[Task]:
         now = self._clock.now()
         async with self._storage.writing() as transaction:
-            return await transaction.tasks.claim(owner=self._owner, now=now, lease_until=now + LEASE, alerts=alerts,
-                                                 limit=SLICE)
+            return await transaction.tasks.claim(
+                owner=self._owner, now=now, lease_until=now + LEASE, alerts=alerts, limit=SLICE
+            )
 
     async def _run_all(self, tasks: Sequence[Task], on_done: Callable[[Progress], None] | None) -> None:
         slots = asyncio.Semaphore(self._jobs)
@@ -136,8 +137,10 @@ class Worker:
     async def _run(self, task: Task) -> None:
         try:
             if task.attempt > ATTEMPTS:
-                raise AuroraError(f"given up after {ATTEMPTS} attempts", task_id=str(task.id))
-            self._finished.append(await self._runner.run(task))
+                await self._fail(task, AuroraError(f"given up after {ATTEMPTS} attempts", task_id=str(task.id)))
+                return
+            finished = await self._runner.run(task)  # before the list is looked up: it changes meanwhile
+            self._finished.append(finished)
             self._done += 1
         except LeaseLost:
             log.warning("task.lease_lost", extra={"task_id": str(task.id), "epoch": task.epoch})
@@ -151,9 +154,18 @@ class Worker:
             return
         async with self._storage.writing() as transaction:
             await transaction.tasks.succeeded([each.task for each in finished], now=self._clock.now())
-            await transaction.runs.finished([
-                {"run": each.task.run_id, "outcome": each.outcome, "version": each.graph_version,
-                 "started": each.started_at, "finished": each.finished_at} for each in finished])
+            await transaction.runs.finished(
+                [
+                    {
+                        "run": each.task.run_id,
+                        "outcome": each.outcome,
+                        "version": each.graph_version,
+                        "started": each.started_at,
+                        "finished": each.finished_at,
+                    }
+                    for each in finished
+                ]
+            )
 
     async def _fail(self, task: Task, error: Exception) -> None:
         """Hand back what may be retried; conclude what may not."""

@@ -64,8 +64,11 @@ class Accepted:
         """Yield (record id, alert id, file) in input order."""
         for at in range(0, len(self._records), 36):
             entry = self._records[at : at + 36]
-            yield (UUID(bytes=bytes(entry[:16])), AlertId(UUID(bytes=bytes(entry[16:32]))),
-                   self.files[int.from_bytes(entry[32:])])
+            yield (
+                UUID(bytes=bytes(entry[:16])),
+                AlertId(UUID(bytes=bytes(entry[16:32]))),
+                self.files[int.from_bytes(entry[32:])],
+            )
 
     def check(self) -> dict[str, int]:
         """Return the counts, having made sure that every record is accounted for.
@@ -73,8 +76,13 @@ class Accepted:
         Raises:
             InputError: records went missing; this is a fault of Aurora.
         """
-        counts = {"read": self.read, "triaged": self.alerts, "duplicate": self.duplicates,
-                  "context": self.context.total(), "rejected": self.rejects}
+        counts = {
+            "read": self.read,
+            "triaged": self.alerts,
+            "duplicate": self.duplicates,
+            "context": self.context.total(),
+            "rejected": self.rejects,
+        }
         if self.read != sum(counts.values()) - self.read:
             raise InputError(f"records do not add up: {counts}; please report this", **counts)
         return counts
@@ -86,8 +94,17 @@ Detected = tuple[RawRecord, Format]
 class Acceptor:
     """Reads sources and writes what they hold, a chunk a transaction."""
 
-    def __init__(self, *, storage: Storage, formats: Formats, clock: Clock, ids: IdFactory, graph: str,
-                 window: timedelta = WINDOW, max_record_bytes: int = MAX_RECORD_BYTES) -> None:
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        formats: Formats,
+        clock: Clock,
+        ids: IdFactory,
+        graph: str,
+        window: timedelta = WINDOW,
+        max_record_bytes: int = MAX_RECORD_BYTES,
+    ) -> None:
         self._storage = storage
         self._window = window
         self._max_record_bytes = max_record_bytes
@@ -96,8 +113,9 @@ class Acceptor:
         self._ids = ids
         self._graph = graph
 
-    async def accept(self, sources: Sequence[Source], *, hint: str | None = None,
-                     on_progress: Callable[[int], None] | None = None) -> Accepted:
+    async def accept(
+        self, sources: Sequence[Source], *, hint: str | None = None, on_progress: Callable[[int], None] | None = None
+    ) -> Accepted:
         """Accept everything that the sources hold; continue where a killed command stopped.
 
         Args:
@@ -135,24 +153,35 @@ class Acceptor:
             await correlate_batch(transaction.correlation, batch.id)
             await transaction.batches.accepted(batch.id, at=self._clock.now())
 
-    async def _accept_chunk(self, accepted: Accepted, chunk: Sequence[RawRecord | RejectedRecord],
-                            hint: str | None) -> None:
+    async def _accept_chunk(
+        self, accepted: Accepted, chunk: Sequence[RawRecord | RejectedRecord], hint: str | None
+    ) -> None:
         found, rejects = self._detect(accepted, chunk, hint)
         async with self._storage.writing() as transaction:
             known = await transaction.intake.records([record.key for record, _ in found])
             fresh = [each for each in found if each[0].key not in known]
             alerts, unusable = await asyncio.to_thread(self._normalise, fresh)
-            writer = _ChunkWriter(transaction, accepted.batch, now=self._clock.now(), ids=self._ids, graph=self._graph,
-                                  window=self._window)
+            writer = _ChunkWriter(
+                transaction,
+                accepted.batch,
+                now=self._clock.now(),
+                ids=self._ids,
+                graph=self._graph,
+                window=self._window,
+            )
             placed = await writer.write(alerts)
-            await transaction.batches.reject([
-                rejected_row(each, batch=accepted.batch, id=self._ids(), at=self._clock.now(), format_id=format_id)
-                for each, format_id in (*rejects, *unusable)])
+            await transaction.batches.reject(
+                [
+                    rejected_row(each, batch=accepted.batch, id=self._ids(), at=self._clock.now(), format_id=format_id)
+                    for each, format_id in (*rejects, *unusable)
+                ]
+            )
         self._account(accepted, found, known, placed, [each for each, _ in (*rejects, *unusable)])
         accepted.read += len(chunk)
 
-    def _detect(self, accepted: Accepted, chunk: Sequence[RawRecord | RejectedRecord],
-                hint: str | None) -> tuple[list[Detected], list[tuple[RejectedRecord, str | None]]]:
+    def _detect(
+        self, accepted: Accepted, chunk: Sequence[RawRecord | RejectedRecord], hint: str | None
+    ) -> tuple[list[Detected], list[tuple[RejectedRecord, str | None]]]:
         """Tell alerts from context and from what nobody recognises."""
         alerts: list[Detected] = []
         rejects: list[tuple[RejectedRecord, str | None]] = []
@@ -163,9 +192,17 @@ class Acceptor:
                 continue
             recognised = self._formats.by_id(hint) if hint else self._formats.detect(item.document)
             if recognised is None:
-                rejects.append((_rejected(item, "unknown_format",
-                                          "no known format matches this record; `aurora content list --kind format` "
-                                          "shows the formats"), None))
+                rejects.append(
+                    (
+                        _rejected(
+                            item,
+                            "unknown_format",
+                            "no known format matches this record; `aurora content list --kind format` "
+                            "shows the formats",
+                        ),
+                        None,
+                    )
+                )
                 continue
             accepted.formats[file, recognised.id] += 1
             kind = recognised.context(item.document)
@@ -175,8 +212,9 @@ class Acceptor:
                 accepted.context[kind] += 1
         return alerts, rejects
 
-    def _normalise(self, found: Sequence[Detected]) -> tuple[list[tuple[RawRecord, Alert]],
-                                                             list[tuple[RejectedRecord, str | None]]]:
+    def _normalise(
+        self, found: Sequence[Detected]
+    ) -> tuple[list[tuple[RawRecord, Alert]], list[tuple[RejectedRecord, str | None]]]:
         alerts: list[tuple[RawRecord, Alert]] = []
         rejects: list[tuple[RejectedRecord, str | None]] = []
         for record, recognised in found:
@@ -186,8 +224,14 @@ class Acceptor:
                 rejects.append((_rejected(record, rejected.reason, rejected.message), recognised.id))
         return alerts, rejects
 
-    def _account(self, accepted: Accepted, found: Sequence[Detected], known: dict[bytes, tuple[UUID, UUID]],
-                 placed: dict[bytes, tuple[UUID, UUID]], rejects: Sequence[RejectedRecord]) -> None:
+    def _account(
+        self,
+        accepted: Accepted,
+        found: Sequence[Detected],
+        known: dict[bytes, tuple[UUID, UUID]],
+        placed: dict[bytes, tuple[UUID, UUID]],
+        rejects: Sequence[RejectedRecord],
+    ) -> None:
         """Note every record of the chunk, in input order."""
         refused = {each.key for each in rejects}
         for record, _ in found:
@@ -203,8 +247,9 @@ class Acceptor:
 class _ChunkWriter:
     """Turns the alerts of one chunk into rows; finds out which of them are duplicates."""
 
-    def __init__(self, transaction: Transaction, batch: Batch, *, now: datetime, ids: IdFactory, graph: str,
-                 window: timedelta) -> None:
+    def __init__(
+        self, transaction: Transaction, batch: Batch, *, now: datetime, ids: IdFactory, graph: str, window: timedelta
+    ) -> None:
         self._transaction = transaction
         self._batch = batch
         self._now = now
@@ -212,7 +257,8 @@ class _ChunkWriter:
         self._graph = graph
         self._window = window
         self._rows: dict[str, list[dict[str, Any]]] = {
-            name: [] for name in ("alerts", "entities", "tasks", "runs", "records")}
+            name: [] for name in ("alerts", "entities", "tasks", "runs", "records")
+        }
 
     async def write(self, alerts: Sequence[tuple[RawRecord, Alert]]) -> dict[bytes, tuple[UUID, UUID]]:
         """Write all rows; return {record key: (record id, alert id)}."""
@@ -237,8 +283,11 @@ class _ChunkWriter:
                 join(seen, at)
                 again[seen.id] = seen
             placed[record.key] = (alert.id, seen.id)
-            self._rows["records"].append(record_row(record, id=alert.id, alert_id=seen.id, batch=self._batch, at=at,
-                                                    tenant=self._transaction.tenant))
+            self._rows["records"].append(
+                record_row(
+                    record, id=alert.id, alert_id=seen.id, batch=self._batch, at=at, tenant=self._transaction.tenant
+                )
+            )
         await intake.add(**self._rows)
         await intake.seen_again(list(again.values()))
         return placed
@@ -246,14 +295,26 @@ class _ChunkWriter:
     def _new(self, record: RawRecord, alert: Alert, dedup_hash: str, *, at: datetime, seq: int) -> None:
         tenant = self._transaction.tenant
         task_id, run_id = self._ids(), self._ids()
-        self._rows["alerts"].append(alert_row(alert, raw=record.raw, dedup_hash=dedup_hash, at=at, seq=seq,
-                                              batch=self._batch, now=self._now, tenant=tenant))
+        self._rows["alerts"].append(
+            alert_row(
+                alert,
+                raw=record.raw,
+                dedup_hash=dedup_hash,
+                at=at,
+                seq=seq,
+                batch=self._batch,
+                now=self._now,
+                tenant=tenant,
+            )
+        )
         self._rows["entities"].extend(entity_rows(alert, at=at, batch=self._batch, tenant=tenant))
-        self._rows["tasks"].append(task_row(alert, task_id=task_id, run_id=run_id, graph=self._graph, now=self._now,
-                                            tenant=tenant))
+        self._rows["tasks"].append(
+            task_row(alert, task_id=task_id, run_id=run_id, graph=self._graph, now=self._now, tenant=tenant)
+        )
         self._rows["runs"].append(run_row(task_id=task_id, run_id=run_id, graph=self._graph, tenant=tenant))
 
 
 def _rejected(record: RawRecord, reason: str, message: str) -> RejectedRecord:
-    return RejectedRecord(record.file, record.line, record.offset, record.key, record.raw[: 64 * 1024],
-                          len(record.raw), reason, message)
+    return RejectedRecord(
+        record.file, record.line, record.offset, record.key, record.raw[: 64 * 1024], len(record.raw), reason, message
+    )

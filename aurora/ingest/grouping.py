@@ -49,7 +49,7 @@ class Groups:
         self._older[root] = min(group, self._older.get(root, group))
 
     def moved(self) -> Iterator[tuple[int, int | UUID]]:
-        """Yield (position, position of the group's first alert, or id of the earlier group) where that is not itself."""
+        """Yield (position, position of the group's first alert, or id of the earlier group) unless that is itself."""
         for position in range(len(self._parent)):
             root = self.root(position)
             older = self._older.get(root)
@@ -132,7 +132,10 @@ def _relations(sharers: Sequence[Sharer], crowds: Sequence[range], batch: BatchI
             continue
         others = [sharers[each] for each in crowd if each != position]
         yield {
-            "alert_id": sharer.alert_id, "type": sharer.type, "value": sharer.value, "alerts": len(others),
+            "alert_id": sharer.alert_id,
+            "type": sharer.type,
+            "value": sharer.value,
+            "alerts": len(others),
             "severe": sum(Severity(each.severity).is_severe for each in others),
             "rules": len({(each.source, each.rule) for each in others}),
             "sources": sorted({each.source for each in others}),

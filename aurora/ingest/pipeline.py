@@ -34,10 +34,15 @@ class Pipeline:
         self._worker = worker
         self._clock = clock
 
-    async def triage(self, sources: Sequence[Source], *, hint: str | None = None,
-                     on_read: Callable[[int], None] | None = None,
-                     on_accepted: Callable[[Accepted], None] | None = None,
-                     on_done: Callable[[Progress], None] | None = None) -> Triaged:
+    async def triage(
+        self,
+        sources: Sequence[Source],
+        *,
+        hint: str | None = None,
+        on_read: Callable[[int], None] | None = None,
+        on_accepted: Callable[[Accepted], None] | None = None,
+        on_done: Callable[[Progress], None] | None = None,
+    ) -> Triaged:
         """Accept the sources whole, triage what has no verdict yet, and check the account.
 
         Killed at any moment and called again with the same sources, it goes on where it stopped.

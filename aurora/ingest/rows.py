@@ -19,68 +19,144 @@ PRIORITY = {Severity.CRITICAL: 9, Severity.HIGH: 7, Severity.MEDIUM: 5, Severity
 _LONGEST = 300
 """Longest value in the correlation index, in characters."""
 
-_LINKING_ENTITIES = {EntityType.HOST: "host", EntityType.USER: "user", EntityType.ADDRESS: "ip",
-                     EntityType.MAILBOX: "email", EntityType.FILE: "file"}
+_LINKING_ENTITIES = {
+    EntityType.HOST: "host",
+    EntityType.USER: "user",
+    EntityType.ADDRESS: "ip",
+    EntityType.MAILBOX: "email",
+    EntityType.FILE: "file",
+}
 _LINKING_OBSERVABLES = {
-    ObservableType.IP: "ip", ObservableType.DOMAIN: "domain", ObservableType.URL: "url",
-    ObservableType.EMAIL: "email", ObservableType.HASH_MD5: "hash", ObservableType.HASH_SHA1: "hash",
+    ObservableType.IP: "ip",
+    ObservableType.DOMAIN: "domain",
+    ObservableType.URL: "url",
+    ObservableType.EMAIL: "email",
+    ObservableType.HASH_MD5: "hash",
+    ObservableType.HASH_SHA1: "hash",
     ObservableType.HASH_SHA256: "hash",
 }
 
 
-def alert_row(alert: Alert, *, raw: bytes, dedup_hash: str, at: datetime, seq: int, batch: Batch, now: datetime,
-              tenant: str) -> Row:
+def alert_row(
+    alert: Alert, *, raw: bytes, dedup_hash: str, at: datetime, seq: int, batch: Batch, now: datetime, tenant: str
+) -> Row:
     """Return the row of a new alert; it is its own group until the batch is accepted."""
     row: Row = {
-        "id": alert.id, "tenant": tenant, "title": str.__str__(alert.title),
-        "description": str.__str__(alert.description), "severity": alert.severity.value, "status": "new",
-        "source": alert.source, "format": alert.format, "product": alert.product, "rule": alert.rule,
+        "id": alert.id,
+        "tenant": tenant,
+        "title": str.__str__(alert.title),
+        "description": str.__str__(alert.description),
+        "severity": alert.severity.value,
+        "status": "new",
+        "source": alert.source,
+        "format": alert.format,
+        "product": alert.product,
+        "rule": alert.rule,
         "affected_assets": sorted({each.value for each in alert.entities if each.type is EntityType.HOST}),
         "iocs": [each.model_dump(mode="json") for each in alert.observables],
         "entities": [each.model_dump(mode="json") for each in alert.entities],
         "fields": [each.model_dump(mode="json") for each in alert.fields],
-        "mitre_techniques": list(alert.mitre_techniques), "raw_log": raw.decode("utf-8", "replace"),
-        "dedup_hash": dedup_hash, "count": 1, "first_seen": at, "last_seen": at, "event_time": alert.time,
-        "batch_id": batch.id, "batch_seq": seq, "group_id": alert.id, "metadata": {}, "created_at": now,
+        "mitre_techniques": list(alert.mitre_techniques),
+        "raw_log": raw.decode("utf-8", "replace"),
+        "dedup_hash": dedup_hash,
+        "count": 1,
+        "first_seen": at,
+        "last_seen": at,
+        "event_time": alert.time,
+        "batch_id": batch.id,
+        "batch_seq": seq,
+        "group_id": alert.id,
+        "metadata": {},
+        "created_at": now,
     }
     return _without_nul(row) if b"\\u0000" in raw else row
 
 
 def entity_rows(alert: Alert, *, at: datetime, batch: Batch, tenant: str) -> list[Row]:
     """Return one row for each distinct value that can tie alerts together."""
-    values = {(_LINKING_ENTITIES[each.type], _short(each.value)) for each in alert.entities
-              if each.type in _LINKING_ENTITIES}
-    values |= {(_LINKING_OBSERVABLES[each.type], _short(each.value)) for each in alert.observables
-               if each.type in _LINKING_OBSERVABLES}
-    return [{"alert_id": alert.id, "type": kind, "value": _without_nul(value), "tenant": tenant, "batch_id": batch.id,
-             "event_time": at} for kind, value in sorted(values)]
+    values = {
+        (_LINKING_ENTITIES[each.type], _short(each.value)) for each in alert.entities if each.type in _LINKING_ENTITIES
+    }
+    values |= {
+        (_LINKING_OBSERVABLES[each.type], _short(each.value))
+        for each in alert.observables
+        if each.type in _LINKING_OBSERVABLES
+    }
+    return [
+        {
+            "alert_id": alert.id,
+            "type": kind,
+            "value": _without_nul(value),
+            "tenant": tenant,
+            "batch_id": batch.id,
+            "event_time": at,
+        }
+        for kind, value in sorted(values)
+    ]
 
 
 def task_row(alert: Alert, *, task_id: UUID, run_id: UUID, graph: str, now: datetime, tenant: str) -> Row:
     """Return the task that triages a new alert."""
-    return {"id": task_id, "tenant": tenant, "run_id": run_id, "graph": graph, "thread_id": f"{graph}:{run_id}",
-            "alert_id": alert.id, "priority": PRIORITY[alert.severity],
-            "idempotency_key": f"{graph}:{alert.id}", "state": "queued", "epoch": 0, "attempt": 0, "created_at": now}
+    return {
+        "id": task_id,
+        "tenant": tenant,
+        "run_id": run_id,
+        "graph": graph,
+        "thread_id": f"{graph}:{run_id}",
+        "alert_id": alert.id,
+        "priority": PRIORITY[alert.severity],
+        "idempotency_key": f"{graph}:{alert.id}",
+        "state": "queued",
+        "epoch": 0,
+        "attempt": 0,
+        "created_at": now,
+    }
 
 
 def run_row(*, task_id: UUID, run_id: UUID, graph: str, tenant: str) -> Row:
     """Return the run of that task, written before anything else of it."""
-    return {"id": run_id, "tenant": tenant, "task_id": task_id, "graph": graph, "thread_id": f"{graph}:{run_id}",
-            "details": {}}
+    return {
+        "id": run_id,
+        "tenant": tenant,
+        "task_id": task_id,
+        "graph": graph,
+        "thread_id": f"{graph}:{run_id}",
+        "details": {},
+    }
 
 
 def record_row(record: RawRecord, *, id: UUID, alert_id: UUID, batch: Batch, at: datetime, tenant: str) -> Row:
     """Return the row of one record; a duplicate keeps its own raw text."""
-    return {"id": id, "tenant": tenant, "record_key": record.key, "alert_id": alert_id, "batch_id": batch.id,
-            "file": record.file, "line": record.line, "offset_bytes": record.offset, "event_time": at,
-            "raw": None if id == alert_id else record.raw}
+    return {
+        "id": id,
+        "tenant": tenant,
+        "record_key": record.key,
+        "alert_id": alert_id,
+        "batch_id": batch.id,
+        "file": record.file,
+        "line": record.line,
+        "offset_bytes": record.offset,
+        "event_time": at,
+        "raw": None if id == alert_id else record.raw,
+    }
 
 
 def rejected_row(record: RejectedRecord, *, batch: Batch, id: UUID, at: datetime, format_id: str | None) -> Row:
     """Return the row of a record that cannot be used."""
-    return {"id": id, "record_key": record.key, "batch_id": batch.id, "file": record.file, "line": record.line,
-            "offset_bytes": record.offset, "size_bytes": record.size_bytes, "format": format_id,
-            "reason": record.reason, "message": record.message[:500], "raw": record.raw, "rejected_at": at}
+    return {
+        "id": id,
+        "record_key": record.key,
+        "batch_id": batch.id,
+        "file": record.file,
+        "line": record.line,
+        "offset_bytes": record.offset,
+        "size_bytes": record.size_bytes,
+        "format": format_id,
+        "reason": record.reason,
+        "message": record.message[:500],
+        "raw": record.raw,
+        "rejected_at": at,
+    }
 
 
 def _without_nul(value: Any) -> Any:

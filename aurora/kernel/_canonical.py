@@ -20,7 +20,10 @@ _AFTER_HOST = re.compile(r"[/?#]")
 _CVE = re.compile(r"(?i:CVE)[-_](\d{4})[-_](\d{4,9})")
 _DEFAULT_PORTS = {"http": "80", "https": "443", "ftp": "21", "ws": "80", "wss": "443"}
 _HIVES = {
-    "HKEY_LOCAL_MACHINE": "HKLM", "HKEY_CURRENT_USER": "HKCU", "HKEY_USERS": "HKU", "HKEY_CLASSES_ROOT": "HKCR",
+    "HKEY_LOCAL_MACHINE": "HKLM",
+    "HKEY_CURRENT_USER": "HKCU",
+    "HKEY_USERS": "HKU",
+    "HKEY_CLASSES_ROOT": "HKCR",
     "HKEY_CURRENT_CONFIG": "HKCC",
 }
 
@@ -49,7 +52,7 @@ def refang(text: str) -> str:
 
 
 @lru_cache(maxsize=65_536)
-def canonical(type: ObservableType, value: str) -> str:  # noqa: A002 - the word of the domain
+def canonical(type: ObservableType, value: str) -> str:
     """Return the form in which equal observables are equal text. Applying it twice changes nothing.
 
     Addresses are compressed (an IPv4 address mapped into IPv6 becomes IPv4, zones go), names are
@@ -135,7 +138,7 @@ def _email(text: str) -> str:
     return f"{local}@{host_name(domain)}"
 
 
-def _hash(type: ObservableType, text: str) -> str:  # noqa: A002 - as in `canonical`
+def _hash(type: ObservableType, text: str) -> str:
     digest = text.lower()
     if len(digest) != _HASH_LENGTHS[type] or not _HEX.fullmatch(digest):
         raise ValueError(f"not {_HASH_LENGTHS[type]} hexadecimal digits")

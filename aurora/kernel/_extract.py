@@ -27,9 +27,7 @@ _EMAIL = re.compile(
 _HASH = re.compile(r"(?<!\w)[0-9A-Fa-f]{32}(?:[0-9A-Fa-f]{8}|[0-9A-Fa-f]{32})?(?!\w)", re.ASCII)
 _IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\w)", re.ASCII)
 _IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{2,39}+(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?(?![\w:])", re.ASCII)
-_NAME = re.compile(
-    r"(?<![\w.@$%&-])\w[\w-]{0,62}+(?:\.\w[\w-]{0,62}+){1,16}+\.?(?![\w(\[-])", re.ASCII
-)
+_NAME = re.compile(r"(?<![\w.@$%&-])\w[\w-]{0,62}+(?:\.\w[\w-]{0,62}+){1,16}+\.?(?![\w(\[-])", re.ASCII)
 
 _PACKAGE_ROOTS = frozenset({"android", "androidx", "com", "java", "javax", "org"})
 _NOT_A_FILE_HASH = re.compile(
@@ -94,7 +92,7 @@ def _take(pattern: re.Pattern[str], text: str, reader: _Reader, found: list[_Fou
         read = list(reader(match))
         if read:
             found += read
-            parts += text[last:match.start()], " " * (match.end() - match.start())
+            parts += text[last : match.start()], " " * (match.end() - match.start())
             last = match.end()
     return "".join([*parts, text[last:]]) if parts else text
 
@@ -171,8 +169,11 @@ def _names(match: re.Match[str], text: str, original: str | None) -> Iterator[_F
     if registered_domain(name) is None:
         return
     suffix = suffix.lower()
-    doubtful = (suffix in FILE_LIKE_SUFFIXES or suffix in CODE_LIKE_SUFFIXES
-                or (suffix in FILE_OR_HOST_SUFFIXES and len(labels) == 2))
+    doubtful = (
+        suffix in FILE_LIKE_SUFFIXES
+        or suffix in CODE_LIKE_SUFFIXES
+        or (suffix in FILE_OR_HOST_SUFFIXES and len(labels) == 2)
+    )
     if doubtful and not _is_meant_as_host(match, name, text, original):
         return
     yield from _checked(match.start(), _T.DOMAIN, name)
@@ -180,7 +181,7 @@ def _names(match: re.Match[str], text: str, original: str | None) -> Iterator[_F
 
 def _may_start(text: str, at: int) -> bool:
     r"""Whether no path leads up to `at`: `//host` and `\\host` may, `dir/file` and `C:\file` may not."""
-    before = text[max(0, at - 3):at]
+    before = text[max(0, at - 3) : at]
     if before.endswith("//"):
         return True
     if before.endswith("\\\\"):
@@ -192,10 +193,13 @@ def _is_meant_as_host(match: re.Match[str], name: str, text: str, original: str 
     if original is not None and name.lower() not in original:
         return True  # somebody defanged it
     start, end = match.start(), match.start() + len(name)
-    return (name.lower().startswith("www.") or text[max(0, start - 2):start] in {"//", "\\\\"}
-            or _NAMES_A_HOST.search(_before(match)) is not None
-            or re.match(r"/(?!/)|:(?:80|443|8080|8443)(?!\d)", text[end:end + 6]) is not None)
+    return (
+        name.lower().startswith("www.")
+        or text[max(0, start - 2) : start] in {"//", "\\\\"}
+        or _NAMES_A_HOST.search(_before(match)) is not None
+        or re.match(r"/(?!/)|:(?:80|443|8080|8443)(?!\d)", text[end : end + 6]) is not None
+    )
 
 
 def _before(match: re.Match[str]) -> str:
-    return match.string[max(0, match.start() - _CONTEXT):match.start()]
+    return match.string[max(0, match.start() - _CONTEXT) : match.start()]

@@ -14,31 +14,161 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _DOTS = str.maketrans({"\u3002": ".", "\uff0e": ".", "\uff61": "."})  # label separators, RFC 3490 §3.1
 _MAX_NAME = 253
 
-FILE_SUFFIXES = frozenset({
-    "7z", "apk", "asp", "aspx", "bat", "bin", "bmp", "cfg", "class", "cmd", "conf", "config", "cpl", "cpp",
-    "css", "csv", "dat", "db", "dll", "dmg", "doc", "docm", "docx", "dylib", "elf", "exe", "gif", "gz", "hta",
-    "htm", "html", "ico", "ini", "iso", "jar", "java", "jpeg", "jpg", "js", "jse", "json", "jsp", "key", "lnk",
-    "lock", "log", "msi", "mui", "ocx", "odt", "pdf", "pem", "php", "pif", "png", "ppt", "pptm", "pptx", "ps1",
-    "psd1", "psm1", "pyc", "pyd", "rar", "reg", "rtf", "scr", "sct", "sql", "svg", "swf", "sys", "tar", "tgz",
-    "tmp", "toml", "ts", "txt", "vbe", "vbs", "war", "wsf", "wsh", "xls", "xlsm", "xlsx", "xml", "xz", "yaml",
-    "yml",
-})
+FILE_SUFFIXES = frozenset(
+    {
+        "7z",
+        "apk",
+        "asp",
+        "aspx",
+        "bat",
+        "bin",
+        "bmp",
+        "cfg",
+        "class",
+        "cmd",
+        "conf",
+        "config",
+        "cpl",
+        "cpp",
+        "css",
+        "csv",
+        "dat",
+        "db",
+        "dll",
+        "dmg",
+        "doc",
+        "docm",
+        "docx",
+        "dylib",
+        "elf",
+        "exe",
+        "gif",
+        "gz",
+        "hta",
+        "htm",
+        "html",
+        "ico",
+        "ini",
+        "iso",
+        "jar",
+        "java",
+        "jpeg",
+        "jpg",
+        "js",
+        "jse",
+        "json",
+        "jsp",
+        "key",
+        "lnk",
+        "lock",
+        "log",
+        "msi",
+        "mui",
+        "ocx",
+        "odt",
+        "pdf",
+        "pem",
+        "php",
+        "pif",
+        "png",
+        "ppt",
+        "pptm",
+        "pptx",
+        "ps1",
+        "psd1",
+        "psm1",
+        "pyc",
+        "pyd",
+        "rar",
+        "reg",
+        "rtf",
+        "scr",
+        "sct",
+        "sql",
+        "svg",
+        "swf",
+        "sys",
+        "tar",
+        "tgz",
+        "tmp",
+        "toml",
+        "ts",
+        "txt",
+        "vbe",
+        "vbs",
+        "war",
+        "wsf",
+        "wsh",
+        "xls",
+        "xlsm",
+        "xlsx",
+        "xml",
+        "xz",
+        "yaml",
+        "yml",
+    }
+)
 """Endings of files that are no top-level domains."""
 
-FILE_LIKE_SUFFIXES = frozenset({
-    "bz", "cab", "cat", "cs", "dot", "md", "mov", "pf", "ps", "pub", "py", "sh", "so", "zip",
-})
+FILE_LIKE_SUFFIXES = frozenset(
+    {
+        "bz",
+        "cab",
+        "cat",
+        "cs",
+        "dot",
+        "md",
+        "mov",
+        "pf",
+        "ps",
+        "pub",
+        "py",
+        "sh",
+        "so",
+        "zip",
+    }
+)
 """Top-level domains that are better known as endings of files: `script.sh`, `id_rsa.pub`, `libc.so`."""
 
-FILE_OR_HOST_SUFFIXES = frozenset({
-    "app", "pl", "pm", "rs", "tf",
-})
+FILE_OR_HOST_SUFFIXES = frozenset(
+    {
+        "app",
+        "pl",
+        "pm",
+        "rs",
+        "tf",
+    }
+)
 """Top-level domains that are as often endings of files; a name of three labels is a host."""
 
-CODE_LIKE_SUFFIXES = frozenset({
-    "call", "data", "date", "day", "do", "email", "group", "host", "id", "map", "name", "new", "now", "number",
-    "open", "page", "properties", "read", "run", "search", "security", "select", "set", "size",
-})
+CODE_LIKE_SUFFIXES = frozenset(
+    {
+        "call",
+        "data",
+        "date",
+        "day",
+        "do",
+        "email",
+        "group",
+        "host",
+        "id",
+        "map",
+        "name",
+        "new",
+        "now",
+        "number",
+        "open",
+        "page",
+        "properties",
+        "read",
+        "run",
+        "search",
+        "security",
+        "select",
+        "set",
+        "size",
+    }
+)
 """Top-level domains that are also members in code and field names: `user.id`, `host.os.name`."""
 
 
@@ -77,7 +207,7 @@ def registered_domain(name: str) -> str | None:
         return _public_suffixes().privatesuffix(canonical)
     readable = [_decoded(label) for label in canonical.split(".")]
     registered = _public_suffixes().privatesuffix(".".join(readable))
-    return None if registered is None else ".".join(canonical.split(".")[-registered.count(".") - 1:])
+    return None if registered is None else ".".join(canonical.split(".")[-registered.count(".") - 1 :])
 
 
 def looks_like_file(name: str) -> bool:

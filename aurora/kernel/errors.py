@@ -84,8 +84,9 @@ class RecordRejected(InputError):
 
     code = "aurora.input.record"
 
-    def __init__(self, message: str, *, reason: str = "invalid", field: str | None = None,
-                 **context: ContextValue) -> None:
+    def __init__(
+        self, message: str, *, reason: str = "invalid", field: str | None = None, **context: ContextValue
+    ) -> None:
         super().__init__(message, reason=reason, field=field, **context)
         self.reason = reason
         self.field = field

@@ -28,8 +28,7 @@ _AGENT = re.compile(r"[A-Za-z][\w.+-]*/v?\d[\w.+-]*(?:[\s;(].*)?")
 _HOST = re.compile(r"(?:\*\.)?[^\s/\\:@?#&=%\"'<>|,;()\[\]{}]+")
 
 
-def observable(type: ObservableType, value: str,  # noqa: A002 - the word of the domain
-               provenance: Provenance = Provenance.SENSOR) -> Observable | None:
+def observable(type: ObservableType, value: str, provenance: Provenance = Provenance.SENSOR) -> Observable | None:
     """Return `value` refanged and canonical as an observable of `type`, or `None` if it is not one."""
     try:
         return Observable(type=type, value=canonical(type, refang(value)), provenance=provenance)
@@ -76,8 +75,14 @@ def _candidates(text: str) -> tuple[ObservableType, ...]:
     """Return the types that the form of `text` allows, most telling first."""
     if _HASH.fullmatch(text):
         return (_BY_LENGTH[len(text)],)
-    for pattern, type_ in ((_CVE, _T.CVE), (_URL, _T.URL), (_REGISTRY, _T.REGISTRY_KEY), (_EMAIL, _T.EMAIL),
-                           (_MUTEX, _T.MUTEX), (_PATH, _T.FILE_PATH)):
+    for pattern, type_ in (
+        (_CVE, _T.CVE),
+        (_URL, _T.URL),
+        (_REGISTRY, _T.REGISTRY_KEY),
+        (_EMAIL, _T.EMAIL),
+        (_MUTEX, _T.MUTEX),
+        (_PATH, _T.FILE_PATH),
+    ):
         if pattern.fullmatch(text):
             return (type_,)
     if text.replace(".", "").replace(":", "").isdigit() or text.count(":") > 1:

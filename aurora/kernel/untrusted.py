@@ -17,7 +17,7 @@ _UNSAFE = re.compile(
 
 
 def clean(text: str) -> str:
-    """Return `text` with every control, invisible or reordering character made visible as `\\uXXXX`."""
+    r"""Return `text` with every control, invisible or reordering character made visible as `\uXXXX`."""
     return _UNSAFE.sub(_visible, text)
 
 

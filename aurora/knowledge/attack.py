@@ -83,7 +83,7 @@ class Attack:
         at = 0
         while at < len(words):
             for length in range(min(_LONGEST_NAME, len(words) - at), 0, -1):
-                hit = self._telling.get(" ".join(words[at:at + length]))
+                hit = self._telling.get(" ".join(words[at : at + length]))
                 if hit is not None:
                     found.setdefault(hit.id, hit)
                     at += length - 1
@@ -103,8 +103,12 @@ class Attack:
     def _build_technique(self, technique_id: str) -> Technique | None:
         if (known := self._data["techniques"].get(technique_id)) is not None:
             name, tactics, platforms = known
-            return Technique(id=technique_id, name=name, tactics=tuple(self._tactics[key] for key in tactics),
-                             platforms=tuple(platforms))
+            return Technique(
+                id=technique_id,
+                name=name,
+                tactics=tuple(self._tactics[key] for key in tactics),
+                platforms=tuple(platforms),
+            )
         if (gone := self._data["withdrawn"].get(technique_id)) is not None:
             name, successor = gone
             status = TechniqueStatus.REVOKED if successor else TechniqueStatus.DEPRECATED
@@ -125,8 +129,14 @@ class Attack:
     @cached_property
     def _by_id(self) -> dict[str, Software]:
         return {
-            id_: Software(id=id_, name=name, kind=SoftwareKind(kind), aliases=tuple(aliases),
-                          techniques=tuple(techniques.split()), built_in=built_in)
+            id_: Software(
+                id=id_,
+                name=name,
+                kind=SoftwareKind(kind),
+                aliases=tuple(aliases),
+                techniques=tuple(techniques.split()),
+                built_in=built_in,
+            )
             for id_, name, kind, aliases, techniques, built_in in self._data["software"]
         }
 
@@ -146,7 +156,8 @@ class Attack:
     def _telling(self) -> dict[str, Software]:
         ordinary = frozenset(self._data["ordinary_words"])
         return {
-            name: software for name, software in self._by_name.items()
+            name: software
+            for name, software in self._by_name.items()
             if name not in ordinary and not software.built_in and (len(name) > 3 or name in _SHORT_BUT_TELLING)
         }
 

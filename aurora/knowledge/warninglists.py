@@ -21,10 +21,15 @@ _DIGEST_DIGITS = 32
 """Digests are shipped cut to 128 bits (see scripts/build_knowledge.py)."""
 
 _GENERAL = frozenset({WarningCategory.BENIGN_INFRASTRUCTURE, WarningCategory.POPULAR_SITE})
-_PARTICULAR = frozenset({
-    WarningCategory.USER_CONTENT, WarningCategory.IP_LOOKUP, WarningCategory.DYNAMIC_OR_DISPOSABLE,
-    WarningCategory.SINKHOLE, WarningCategory.SPECIAL_USE,
-})
+_PARTICULAR = frozenset(
+    {
+        WarningCategory.USER_CONTENT,
+        WarningCategory.IP_LOOKUP,
+        WarningCategory.DYNAMIC_OR_DISPOSABLE,
+        WarningCategory.SINKHOLE,
+        WarningCategory.SPECIAL_USE,
+    }
+)
 
 
 class WarningLists:
@@ -49,7 +54,7 @@ class WarningLists:
             for each in self._data["lists"]
         )
 
-    def lookup(self, type: ObservableType, value: str) -> tuple[WarningHit, ...]:  # noqa: A002 - as in `Observable`
+    def lookup(self, type: ObservableType, value: str) -> tuple[WarningHit, ...]:
         """Return the lists that hold `value`, sorted by list id. The value must be canonical.
 
         Of a URL the host is looked up, of an e-mail address the domain, and there only in lists
@@ -126,7 +131,8 @@ class WarningLists:
     def _networks(self) -> dict[socket.AddressFamily, tuple[list[int], list[_Lists]]]:
         """By family: first addresses of the stretches between range ends, and the lists of each stretch."""
         edges: dict[socket.AddressFamily, defaultdict[int, list[int]]] = {
-            socket.AF_INET: defaultdict(list), socket.AF_INET6: defaultdict(list),
+            socket.AF_INET: defaultdict(list),
+            socket.AF_INET6: defaultdict(list),
         }
         for number, each in enumerate(self._data["lists"]):
             for entry in each.get("range", "").split():

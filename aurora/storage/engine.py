@@ -30,13 +30,16 @@ def async_url(text: str) -> URL:
     try:
         url = make_url(text)
     except ArgumentError:
-        raise ConfigError("the database URL cannot be read; expected e.g. sqlite:///aurora.db "
-                          "or postgresql+asyncpg://user@host/name") from None
+        raise ConfigError(
+            "the database URL cannot be read; expected e.g. sqlite:///aurora.db or postgresql+asyncpg://user@host/name"
+        ) from None
     if url.drivername in _DRIVERS:
         url = url.set(drivername=_DRIVERS[url.drivername])
     if url.drivername not in _DRIVERS.values():
-        raise ConfigError(f"database driver {url.drivername!r} is not supported; "
-                          "use sqlite+aiosqlite or postgresql+asyncpg", driver=url.drivername)
+        raise ConfigError(
+            f"database driver {url.drivername!r} is not supported; use sqlite+aiosqlite or postgresql+asyncpg",
+            driver=url.drivername,
+        )
     return url
 
 
@@ -62,20 +65,29 @@ async def open_engine(text: str) -> AsyncIterator[AsyncEngine]:
     url = async_url(text)
     options: dict[str, Any] = {}
     if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
-        Path(url.database).expanduser().resolve().parent.mkdir(parents=True, exist_ok=True)
+        _make_directory(url.database)
     if url.get_backend_name() == "postgresql":
         options = {"pool_size": 8, "pool_pre_ping": True}
     try:
         engine = create_async_engine(url, **options)
     except ModuleNotFoundError as missing:
-        raise MissingExtra(f"this database needs the package {missing.name!r}: "
-                           "pip install 'aurora-soc[postgres]'", package=missing.name) from missing
+        raise MissingExtra(
+            f"this database needs the package {missing.name!r}: pip install 'aurora-soc[postgres]'",
+            package=missing.name,
+        ) from missing
     if url.get_backend_name() == "sqlite":
         _prepare_sqlite(engine)
     try:
         yield engine
     finally:
         await engine.dispose()
+
+
+def _make_directory(database: str) -> None:
+    try:
+        Path(database).resolve().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"the directory of the database {database} cannot be made: {error.strerror}") from error
 
 
 def _prepare_sqlite(engine: AsyncEngine) -> None:

@@ -65,13 +65,16 @@ async def ensure_current(engine: AsyncEngine) -> None:
     if state.found is None and state.tables:
         raise SchemaOutdated("the database holds tables that are not Aurora's; give Aurora a database of its own")
     if state.found is not None:
-        raise SchemaOutdated(f"the database has schema revision {state.found}, this Aurora needs {HEAD}: "
-                             "run `aurora db upgrade`", found=state.found, needed=HEAD)
+        raise SchemaOutdated(
+            f"the database has schema revision {state.found}, this Aurora needs {HEAD}: run `aurora db upgrade`",
+            found=state.found,
+            needed=HEAD,
+        )
     await upgrade(engine)
 
 
 async def upgrade(engine: AsyncEngine) -> None:
-    """Bring the database to the newest revision. Several processes may call it at once: one migrates, the others wait."""
+    """Bring the database to the newest revision. Of several that call it at once, one migrates and the others wait."""
     try:
         async with engine.execution_options(**{WRITES: True}).begin() as connection:
             await connection.run_sync(_upgrade)
@@ -95,7 +98,8 @@ async def integrity(engine: AsyncEngine) -> list[str]:
     except DBAPIError as error:
         raise StorageUnavailable(f"the database cannot be checked: {error.orig}") from error
     return [each for each in said if each != "ok"] + [
-        f"row {row[1]} of {row[0]} refers to a row of {row[2]} that does not exist" for row in dangling]
+        f"row {row[1]} of {row[0]} refers to a row of {row[2]} that does not exist" for row in dangling
+    ]
 
 
 async def differences(engine: AsyncEngine) -> list[Any]:
@@ -121,8 +125,10 @@ def _upgrade(connection: Connection) -> None:
         command.upgrade(alembic_config(connection), "head")
     except CommandError as error:
         found = _revision(connection).found
-        raise SchemaOutdated(f"the database has schema revision {found}, which this Aurora does not know: "
-                             "install a newer Aurora", found=found) from error
+        raise SchemaOutdated(
+            f"the database has schema revision {found}, which this Aurora does not know: install a newer Aurora",
+            found=found,
+        ) from error
 
 
 def _differences(connection: Connection) -> list[Any]:

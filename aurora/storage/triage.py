@@ -65,8 +65,9 @@ class StoredTriage:
         stored = (await self._dossier(verdict.alert_id)).stored
         async with self._storage.writing() as transaction:
             await transaction.tasks.hold(task)
-            return await conclude(transaction, stored, verdict, observables=observables, now=self._clock.now(),
-                                  status=AlertStatus.TRIAGED)
+            return await conclude(
+                transaction, stored, verdict, observables=observables, now=self._clock.now(), status=AlertStatus.TRIAGED
+            )
 
     async def _dossier(self, alert_id: AlertId) -> _Dossier:
         if alert_id not in self._ahead:
@@ -80,23 +81,41 @@ class StoredTriage:
             stored = await transaction.alerts.load_all(alert_ids)
             past = await transaction.verdicts.recall([each.dedup_hash for each in stored])
             relations = await transaction.correlation.relations(alert_ids)
-        return [_Dossier(each, _before(past.get(each.dedup_hash, ()), each), relations.get(each.alert.id, ()))
-                for each in stored]
+        return [
+            _Dossier(each, _before(past.get(each.dedup_hash, ()), each), relations.get(each.alert.id, ()))
+            for each in stored
+        ]
 
 
-async def conclude(transaction: Transaction, stored: StoredAlert, verdict: Verdict, *,
-                   observables: Sequence[Observable], now: datetime, status: AlertStatus | None) -> Recorded:
+async def conclude(
+    transaction: Transaction,
+    stored: StoredAlert,
+    verdict: Verdict,
+    *,
+    observables: Sequence[Observable],
+    now: datetime,
+    status: AlertStatus | None,
+) -> Recorded:
     """Write a verdict, point its alert to it, and open the case that anything but benign belongs to."""
     verdict_id = await transaction.verdicts.add(
-        verdict, dedup_hash=stored.dedup_hash,
-        batch_id=None if verdict.decided_by is Decider.ANALYST else stored.batch_id)
+        verdict,
+        dedup_hash=stored.dedup_hash,
+        batch_id=None if verdict.decided_by is Decider.ANALYST else stored.batch_id,
+    )
     case_id = None
     if verdict.label is not VerdictLabel.BENIGN:
-        case = Case(id=case_id_of(stored.group_id), title=stored.group_title, severity=stored.alert.severity,
-                    confidence=verdict.confidence, techniques=verdict.techniques, created_at=now)
+        case = Case(
+            id=case_id_of(stored.group_id),
+            title=stored.group_title,
+            severity=stored.alert.severity,
+            confidence=verdict.confidence,
+            techniques=verdict.techniques,
+            created_at=now,
+        )
         case_id = await transaction.cases.open(case, group_id=stored.group_id)
-    await transaction.alerts.conclude(verdict.alert_id, verdict_id=verdict_id, case_id=case_id, status=status,
-                                      observables=observables)
+    await transaction.alerts.conclude(
+        verdict.alert_id, verdict_id=verdict_id, case_id=case_id, status=status, observables=observables
+    )
     return Recorded(verdict_id, case_id)
 
 
@@ -106,8 +125,9 @@ def _before(past: Sequence[PastVerdict], stored: StoredAlert, *, at_most: int = 
     The verdicts of one batch do not see each other, so neither the number of jobs nor a kill in
     between changes any of them.
     """
-    return [each for each in past
-            if each.decided_by is Decider.ANALYST or each.created_at < stored.batch_opened_at][:at_most]
+    return [each for each in past if each.decided_by is Decider.ANALYST or each.created_at < stored.batch_opened_at][
+        :at_most
+    ]
 
 
 def _remembered(past: PastVerdict, *, days: int) -> Finding:
@@ -116,22 +136,38 @@ def _remembered(past: PastVerdict, *, days: int) -> Finding:
     when = "today" if days == 0 else f"{days} day{'s' if days > 1 else ''} ago"
     why = f": {quoted(past.reason, limit=160)}" if past.reason else ""
     return Finding(
-        kind="past_verdict", provenance=Provenance.HUMAN if by_analyst else Provenance.AGENT_DERIVED,
+        kind="past_verdict",
+        provenance=Provenance.HUMAN if by_analyst else Provenance.AGENT_DERIVED,
         text=UntrustedText(f"same fingerprint judged {past.label} by {who} {when}{why}"),
         source=f"verdict:{past.verdict_id}",
-        attributes={"verdict": str(past.verdict_id), "alert": str(past.alert_id), "label": past.label,
-                    "decided_by": past.decided_by.value, "age_days": str(days)})
+        attributes={
+            "verdict": str(past.verdict_id),
+            "alert": str(past.alert_id),
+            "label": past.label,
+            "decided_by": past.decided_by.value,
+            "age_days": str(days),
+        },
+    )
 
 
 def _shared(row: Mapping[str, Any]) -> Finding:
     many = row["alerts"] > 1
     return Finding(
-        kind="related", provenance=Provenance.AGENT_DERIVED,
-        text=UntrustedText(f"{row['alerts']} other alert{'s' if many else ''} within 24 h name{'' if many else 's'} "
-                           f"the same {row['type']} {quoted(row['value'])}; sources: {', '.join(row['sources'])}; "
-                           f"{row['severe']} of them severe"),
+        kind="related",
+        provenance=Provenance.AGENT_DERIVED,
+        text=UntrustedText(
+            f"{row['alerts']} other alert{'s' if many else ''} within 24 h name{'' if many else 's'} "
+            f"the same {row['type']} {quoted(row['value'])}; sources: {', '.join(row['sources'])}; "
+            f"{row['severe']} of them severe"
+        ),
         source=f"alert:{row['example']}",
-        attributes={"shared_type": row["type"], "shared_value": row["value"], "alerts": str(row["alerts"]),
-                    "sources": ",".join(row["sources"]), "rules": str(row["rules"]), "severe": str(row["severe"]),
-                    "techniques": ",".join(row["techniques"])})
-
+        attributes={
+            "shared_type": row["type"],
+            "shared_value": row["value"],
+            "alerts": str(row["alerts"]),
+            "sources": ",".join(row["sources"]),
+            "rules": str(row["rules"]),
+            "severe": str(row["severe"]),
+            "techniques": ",".join(row["techniques"]),
+        },
+    )

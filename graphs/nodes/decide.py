@@ -23,9 +23,19 @@ async def decide(state: TriageState, runtime: Runtime[RunContext]) -> TriageStat
     kept = [Contribution.model_validate(each) for each in state["kept"]]
     decision = analyst.decide(view, kept)
     verdict = Verdict(
-        id=VerdictId(context.ids()), alert_id=view.alert.id, run_id=context.task.run_id, label=decision.label,
-        confidence=decision.confidence, score=decision.score, reason=decision.reason, evidence=view.evidence,
-        contributions=tuple(kept), techniques=decision.techniques,
+        id=VerdictId(context.ids()),
+        alert_id=view.alert.id,
+        run_id=context.task.run_id,
+        label=decision.label,
+        confidence=decision.confidence,
+        score=decision.score,
+        reason=decision.reason,
+        evidence=view.evidence,
+        contributions=tuple(kept),
+        techniques=decision.techniques,
         dropped=tuple(DroppedClaim.model_validate(each) for each in state["dropped"]),
-        decided_by=Decider.RULES, decided_name=analyst.rules_name(context.rules), created_at=context.clock.now())
+        decided_by=Decider.RULES,
+        decided_name=analyst.rules_name(context.rules),
+        created_at=context.clock.now(),
+    )
     return {"verdict": verdict.model_dump(mode="json")}

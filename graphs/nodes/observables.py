@@ -8,9 +8,6 @@ from aurora.kernel.models import Alert, Observable
 from aurora.kernel.observables import extract
 
 if TYPE_CHECKING:
-    from langgraph.runtime import Runtime
-
-    from aurora.sdk.context import RunContext
     from graphs.state import TriageState
 
 TEXTS = ("process.command_line", "process.parent.command_line", "url.full", "event.reason", "email.subject")
@@ -20,7 +17,7 @@ LIMIT = 100
 """Observables of one alert; a flood of them in a command line is no reason to look them all up."""
 
 
-async def observables(state: TriageState, runtime: Runtime[RunContext]) -> TriageState:
+async def observables(state: TriageState) -> TriageState:
     """Add what the alert's text names to what its fields say. A value keeps its better provenance."""
     alert = Alert.model_validate(state["alert"])
     found: dict[tuple[str, str], Observable] = {(each.type, each.value): each for each in alert.observables}

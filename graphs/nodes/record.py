@@ -17,7 +17,8 @@ async def record(state: TriageState, runtime: Runtime[RunContext]) -> TriageStat
     """Write verdict, alert and case in one transaction that checks the task's epoch. Safe to repeat."""
     context = runtime.context
     written = await context.recorder.record(
-        context.task, Verdict.model_validate(state["verdict"]),
-        observables=[Observable.model_validate(each) for each in state["observables"]])
-    return {"verdict_id": str(written.verdict_id),
-            "case_id": None if written.case_id is None else str(written.case_id)}
+        context.task,
+        Verdict.model_validate(state["verdict"]),
+        observables=[Observable.model_validate(each) for each in state["observables"]],
+    )
+    return {"verdict_id": str(written.verdict_id), "case_id": None if written.case_id is None else str(written.case_id)}

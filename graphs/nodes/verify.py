@@ -19,5 +19,7 @@ async def verify(state: TriageState, runtime: Runtime[RunContext]) -> TriageStat
     """Keep contributions whose evidence exists and whose techniques ATT&CK knows. Deterministic."""
     contributions = [Contribution.model_validate(each) for each in state["contributions"]]
     kept, dropped = analyst.verify(view_of(state), contributions, runtime.context.knowledge.attack)
-    return {"kept": [each.model_dump(mode="json") for each in kept],
-            "dropped": [each.model_dump(mode="json") for each in dropped]}
+    return {
+        "kept": [each.model_dump(mode="json") for each in kept],
+        "dropped": [each.model_dump(mode="json") for each in dropped],
+    }

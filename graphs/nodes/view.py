@@ -16,6 +16,7 @@ def view_of(state: TriageState) -> TriageView:
     """Return the alert with all its evidence: fields as `f1…`, findings as `e1…` in the order they were found."""
     alert = Alert.model_validate({**state["alert"], "observables": state["observables"]})
     findings = [*state["recalled"], *state["enriched"], *state["related"]]
-    found = [Evidence.model_validate({**finding, "id": f"e{number}"})
-             for number, finding in enumerate(findings, start=1)]
+    found = [
+        Evidence.model_validate({**finding, "id": f"e{number}"}) for number, finding in enumerate(findings, start=1)
+    ]
     return TriageView(alert=alert, evidence=(*alert.evidence(), *found))

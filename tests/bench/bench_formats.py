@@ -31,23 +31,50 @@ def alert(draw: random.Random) -> dict[str, Any]:
     """Return an invented alert on a HTTP request; 700 to 750 bytes of JSON."""
     rule = draw.randrange(RULES)
     return _packet(draw, "alert") | {
-        "alert": {"action": "allowed", "gid": 1, "signature_id": 9_000_000 + rule, "rev": 1,
-                  "signature": f"LAB WEB_SERVER invented request number {rule}", "category": "Web Application Attack",
-                  "severity": 1 + rule % 3, "metadata": {"signature_severity": ["Major"]}},
-        "app_proto": "http", "direction": "to_server",
-        "http": {"hostname": f"www{draw.randrange(100)}.example.com", "url": f"/item/{draw.randrange(5_000)}",
-                 "http_user_agent": "lab-client/1.0 (X11; Linux x86_64)", "http_method": "GET",
-                 "protocol": "HTTP/1.1", "status": 200, "length": 512},
-        "flow": {"pkts_toserver": 4, "pkts_toclient": 4, "bytes_toserver": 437, "bytes_toclient": 581,
-                 "start": "2026-11-20T08:00:00.000000+0000"},
+        "alert": {
+            "action": "allowed",
+            "gid": 1,
+            "signature_id": 9_000_000 + rule,
+            "rev": 1,
+            "signature": f"LAB WEB_SERVER invented request number {rule}",
+            "category": "Web Application Attack",
+            "severity": 1 + rule % 3,
+            "metadata": {"signature_severity": ["Major"]},
+        },
+        "app_proto": "http",
+        "direction": "to_server",
+        "http": {
+            "hostname": f"www{draw.randrange(100)}.example.com",
+            "url": f"/item/{draw.randrange(5_000)}",
+            "http_user_agent": "lab-client/1.0 (X11; Linux x86_64)",
+            "http_method": "GET",
+            "protocol": "HTTP/1.1",
+            "status": 200,
+            "length": 512,
+        },
+        "flow": {
+            "pkts_toserver": 4,
+            "pkts_toclient": 4,
+            "bytes_toserver": 437,
+            "bytes_toclient": 581,
+            "start": "2026-11-20T08:00:00.000000+0000",
+        },
     }
 
 
 def context(kind: str) -> Make:
     """Return what makes records of an event type that is no alert."""
     bodies: dict[str, Any] = {
-        "flow": {"pkts_toserver": 4, "pkts_toclient": 4, "bytes_toserver": 437, "bytes_toclient": 581, "age": 3,
-                 "start": "2026-11-20T08:00:00.000000+0000", "state": "closed", "reason": "timeout"},
+        "flow": {
+            "pkts_toserver": 4,
+            "pkts_toclient": 4,
+            "bytes_toserver": 437,
+            "bytes_toclient": 581,
+            "age": 3,
+            "start": "2026-11-20T08:00:00.000000+0000",
+            "state": "closed",
+            "reason": "timeout",
+        },
         "dns": {"version": 2, "type": "query", "id": 7, "rrname": "www.example.com", "rrtype": "A", "tx_id": 0},
         "tls": {"sni": "www.example.com", "version": "TLS 1.3", "ja3": {"hash": "0" * 32}},
         "http": {"hostname": "www.example.com", "url": "/", "http_method": "GET", "status": 200, "length": 512},
@@ -85,20 +112,31 @@ def run() -> list[dict[str, Any]]:
     results = []
     for name, mixed in (("mix", True), ("alerts", False)):
         data = eve(random.Random(20261120), mixed=mixed)
-        results.append({
-            "name": f"ingest.suricata.{name}.normalised", "value": _rate(partial(normalise_all, data, formats)),
-            "unit": "records/s", "better": "higher",
-            "peer": "orjson, parsing only", "peer_value": _rate(partial(_parse_all, data)),
-        })
+        results.append(
+            {
+                "name": f"ingest.suricata.{name}.normalised",
+                "value": _rate(partial(normalise_all, data, formats)),
+                "unit": "records/s",
+                "better": "higher",
+                "peer": "orjson, parsing only",
+                "peer_value": _rate(partial(_parse_all, data)),
+            }
+        )
     return results
 
 
 def _packet(draw: random.Random, kind: str) -> dict[str, Any]:
     return {
         "timestamp": f"2026-11-20T08:{draw.randrange(60):02}:{draw.randrange(60):02}.{draw.randrange(10**6):06}+0000",
-        "flow_id": draw.getrandbits(50), "in_iface": "eth1", "event_type": kind,
-        "src_ip": f"10.0.{draw.randrange(2)}.{draw.randrange(1, 255)}", "src_port": draw.randrange(1_024, 65_536),
-        "dest_ip": f"198.51.100.{draw.randrange(1, 255)}", "dest_port": 80, "proto": "TCP", "pkt_src": "wire/pcap",
+        "flow_id": draw.getrandbits(50),
+        "in_iface": "eth1",
+        "event_type": kind,
+        "src_ip": f"10.0.{draw.randrange(2)}.{draw.randrange(1, 255)}",
+        "src_port": draw.randrange(1_024, 65_536),
+        "dest_ip": f"198.51.100.{draw.randrange(1, 255)}",
+        "dest_port": 80,
+        "proto": "TCP",
+        "pkt_src": "wire/pcap",
     }
 
 

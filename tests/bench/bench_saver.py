@@ -100,12 +100,30 @@ def run() -> list[dict[str, Any]]:
     wall = {name: round(min(sample[1] for sample in taken), 2) for name, taken in samples.items()}
     peer = "langgraph-checkpoint-sqlite"
     return [
-        {"name": "saver.nine_nodes.cpu", "value": cpu["aurora"], "unit": "ms", "better": "lower",
-         "peer": peer, "peer_value": cpu["langgraph"]},
-        {"name": "saver.nine_nodes.wall", "value": wall["aurora"], "unit": "ms", "better": "lower",
-         "peer": peer, "peer_value": wall["langgraph"]},
-        {"name": "saver.nine_nodes.cpu_floor", "value": cpu["memory"], "unit": "ms", "better": "lower",
-         "peer": None, "peer_value": None},
+        {
+            "name": "saver.nine_nodes.cpu",
+            "value": cpu["aurora"],
+            "unit": "ms",
+            "better": "lower",
+            "peer": peer,
+            "peer_value": cpu["langgraph"],
+        },
+        {
+            "name": "saver.nine_nodes.wall",
+            "value": wall["aurora"],
+            "unit": "ms",
+            "better": "lower",
+            "peer": peer,
+            "peer_value": wall["langgraph"],
+        },
+        {
+            "name": "saver.nine_nodes.cpu_floor",
+            "value": cpu["memory"],
+            "unit": "ms",
+            "better": "lower",
+            "peer": None,
+            "peer_value": None,
+        },
     ]
 
 

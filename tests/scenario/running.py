@@ -18,8 +18,9 @@ from aurora.testing import ManualClock
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-async def triage(database: str, sources: Sequence[Source], *, jobs: int = 1, seed: int = 7,
-                 at: datetime = START) -> list[dict[str, Any]]:
+async def triage(
+    database: str, sources: Sequence[Source], *, jobs: int = 1, seed: int = 7, at: datetime = START
+) -> list[dict[str, Any]]:
     """Triage sources into a database; return what `aurora triage --json` tells, in input order."""
     clock = ManualClock(at)
     ids = Uuid7Factory(clock=clock, generator=random.Random(seed))

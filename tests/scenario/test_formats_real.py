@@ -38,8 +38,9 @@ def _documents(name: str) -> Iterator[dict[str, Any]]:
 
 def _alerts(name: str) -> list[Alert]:
     chosen = Formats().by_id(EXPECTED[name][0])
-    return [chosen.normalise(document, id=ALERT_ID) for document in _documents(name)
-            if chosen.context(document) is None]
+    return [
+        chosen.normalise(document, id=ALERT_ID) for document in _documents(name) if chosen.context(document) is None
+    ]
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -55,8 +56,11 @@ def test_every_record_is_recognised_and_every_alert_normalised(name: str) -> Non
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_nothing_real_is_left_unread(name: str) -> None:
-    notes = Counter(str.__str__(field.value) for alert in _alerts(name)
-                    for _, field in alert.named("aurora.unread", "aurora.time_unreadable", "threat.technique.unmapped"))
+    notes = Counter(
+        str.__str__(field.value)
+        for alert in _alerts(name)
+        for _, field in alert.named("aurora.unread", "aurora.time_unreadable", "threat.technique.unmapped")
+    )
 
     assert notes == {}
 
@@ -73,16 +77,21 @@ def test_a_rule_has_one_name_and_a_time(name: str) -> None:
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_domains_have_dots_and_are_no_addresses(name: str) -> None:
-    domains = {each.value for alert in _alerts(name) for each in alert.observables
-               if each.type is ObservableType.DOMAIN}
+    domains = {
+        each.value for alert in _alerts(name) for each in alert.observables if each.type is ObservableType.DOMAIN
+    }
 
     assert not [domain for domain in domains if "." not in domain or domain.replace(".", "").isdecimal()]
 
 
 def test_every_endpoint_alert_names_its_host() -> None:
-    hostless = [alert.title for alert in _alerts("microsoft_sentinel_securityalert")
-                if "Advanced Threat Protection" in alert.product and alert.product.startswith("Microsoft Defender")
-                and not any(entity.type is EntityType.HOST for entity in alert.entities)]
+    hostless = [
+        alert.title
+        for alert in _alerts("microsoft_sentinel_securityalert")
+        if "Advanced Threat Protection" in alert.product
+        and alert.product.startswith("Microsoft Defender")
+        and not any(entity.type is EntityType.HOST for entity in alert.entities)
+    ]
 
     assert hostless == []
 

@@ -163,8 +163,9 @@ def observables(draft: Draft, value: object, path: str) -> None:
             try:
                 draft.seen((recognise(entry),))
             except ValueError:
-                raise fault(where, "an address, name, URL, hash, path or the like, or an object with type and value"
-                            ) from None
+                raise fault(
+                    where, "an address, name, URL, hash, path or the like, or an object with type and value"
+                ) from None
             continue
         table = _object(entry, where, "text, or an object with type and value")
         type_ = _word(ObservableType, table.get("type"), f"{where}.type")
@@ -191,8 +192,7 @@ def _word(kind: type[_Word], value: Any, path: str) -> _Word:
         raise fault(path, f"one of {', '.join(kind)}") from None
 
 
-def _provenance(table: dict[str, Any], path: str, *,
-                default: Provenance = Provenance.ATTACKER_WRITABLE) -> Provenance:
+def _provenance(table: dict[str, Any], path: str, *, default: Provenance = Provenance.ATTACKER_WRITABLE) -> Provenance:
     """Return the provenance that the record states, except that no record can vouch for a person."""
     value = table.get("provenance")
     stated = default if value is None else _word(Provenance, value, f"{path}.provenance")

@@ -200,8 +200,9 @@ class Draft:
             if current is not None:
                 self._techniques.add(current)
             if tell:
-                self.keep("threat.technique.id" if current else "threat.technique.unmapped", current or text,
-                          provenance, path)
+                self.keep(
+                    "threat.technique.id" if current else "threat.technique.unmapped", current or text, provenance, path
+                )
 
     def moment(self, value: object, path: str) -> None:
         """Set the alert's time unless it has one; what names no moment stays as a field."""
@@ -216,9 +217,18 @@ class Draft:
         if len(self._unread) < MAX_ITEMS:
             self._unread[dotted(path)] = None
 
-    def alert(self, *, id: AlertId, title: str, severity: Severity,
-              source: str, format: str, product: str, rule: str,
-              description: str = "") -> Alert:
+    def alert(
+        self,
+        *,
+        id: AlertId,
+        title: str,
+        severity: Severity,
+        source: str,
+        format: str,
+        product: str,
+        rule: str,
+        description: str = "",
+    ) -> Alert:
         """Return the alert.
 
         Raises:
@@ -233,12 +243,23 @@ class Draft:
                 text = self.text(", ".join(notes), "")
                 self.fields.append(_field(name, text, Provenance.AGENT_DERIVED, ""))
         try:
-            return Alert.model_validate({
-                "id": id, "title": title, "description": description, "severity": severity, "source": source,
-                "format": format, "product": product, "rule": rule, "time": self.time,
-                "entities": tuple(self._entities.values()), "observables": tuple(self._observables.values()),
-                "mitre_techniques": tuple(sorted(self._techniques)), "fields": tuple(self.fields),
-            })
+            return Alert.model_validate(
+                {
+                    "id": id,
+                    "title": title,
+                    "description": description,
+                    "severity": severity,
+                    "source": source,
+                    "format": format,
+                    "product": product,
+                    "rule": rule,
+                    "time": self.time,
+                    "entities": tuple(self._entities.values()),
+                    "observables": tuple(self._observables.values()),
+                    "mitre_techniques": tuple(sorted(self._techniques)),
+                    "fields": tuple(self.fields),
+                }
+            )
         except ValidationError as invalid:
             raise rejected(invalid) from invalid
 

@@ -18,11 +18,19 @@ SOURCE = "microsoft"
 HASHES = {"SHA256": ObservableType.HASH_SHA256, "SHA1": ObservableType.HASH_SHA1, "MD5": ObservableType.HASH_MD5}
 
 _SEVERITIES = {
-    "informational": Severity.INFO, "low": Severity.LOW, "medium": Severity.MEDIUM, "high": Severity.HIGH,
-    "unknown": Severity.MEDIUM, "unknownfuturevalue": Severity.MEDIUM, "": Severity.MEDIUM,
+    "informational": Severity.INFO,
+    "low": Severity.LOW,
+    "medium": Severity.MEDIUM,
+    "high": Severity.HIGH,
+    "unknown": Severity.MEDIUM,
+    "unknownfuturevalue": Severity.MEDIUM,
+    "": Severity.MEDIUM,
 }
-_WELL_KNOWN = {"S-1-5-18": "nt authority\\system", "S-1-5-19": "nt authority\\local service",
-               "S-1-5-20": "nt authority\\network service"}
+_WELL_KNOWN = {
+    "S-1-5-18": "nt authority\\system",
+    "S-1-5-19": "nt authority\\local service",
+    "S-1-5-20": "nt authority\\network service",
+}
 _NO_VERDICT = frozenset({"", "unknown", "none", "unknownfuturevalue"})
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:|\\")
@@ -36,8 +44,9 @@ def severity_of(text: str, *, field: str) -> Severity:
     """
     severity = _SEVERITIES.get(text.strip().lower())
     if severity is None:
-        raise RecordRejected(f"{field} must be one of Informational, Low, Medium, High", reason="invalid_value",
-                             field=field)
+        raise RecordRejected(
+            f"{field} must be one of Informational, Low, Medium, High", reason="invalid_value", field=field
+        )
     return severity
 
 
@@ -146,6 +155,10 @@ def role_of(draft: Draft, roles: list[object], path: str) -> str:
 
 def tell_address(draft: Draft, value: object, provenance: Provenance, *, role: str, pointer: str) -> None:
     """Note an address under the name that fits its role."""
-    name = {"source": "source.ip", "attacker": "source.ip", "destination": "destination.ip",
-            "target": "destination.ip"}.get(role, "related.ip")
+    name = {
+        "source": "source.ip",
+        "attacker": "source.ip",
+        "destination": "destination.ip",
+        "target": "destination.ip",
+    }.get(role, "related.ip")
     draft.address(draft.keep(name, value, provenance, pointer), provenance, role=role)

@@ -15,8 +15,17 @@ _MAX_OBJECTS: Final = 5_000
 _MAX_DEPTH: Final = 8
 """Of parents of parents, hosts of mailboxes and the like; real alerts reach 4."""
 
-_NESTED: Final = ("Account", "Host", "ParentProcess", "IpAddress", "SourceAddress", "DestinationAddress", "SourceHost",
-                  "DestinationHost", "Mailbox")
+_NESTED: Final = (
+    "Account",
+    "Host",
+    "ParentProcess",
+    "IpAddress",
+    "SourceAddress",
+    "DestinationAddress",
+    "SourceHost",
+    "DestinationHost",
+    "Mailbox",
+)
 _NESTED_LISTS: Final = ("IpAddresses", "Files", "Processes", "MailMessages")
 _INVENTORY: Final = ("LastIpAddress", "LastExternalIpAddress")
 
@@ -39,8 +48,9 @@ class Entities:
 
     def _index(self) -> None:
         """Find every definition, nested ones included. A stack, not recursion: the depth is the sender's choice."""
-        stack: list[tuple[Any, str]] = [(entity, f"/Entities/{number}")
-                                        for number, entity in reversed(list(enumerate(self._entities)))]
+        stack: list[tuple[Any, str]] = [
+            (entity, f"/Entities/{number}") for number, entity in reversed(list(enumerate(self._entities)))
+        ]
         for _ in range(_MAX_OBJECTS):
             if not stack:
                 return
@@ -49,11 +59,15 @@ class Entities:
                 name = value.get("$id")
                 if isinstance(name, str) and "$ref" not in value:
                     self._defined.setdefault(name, (value, path))
-                stack.extend((inner, f"{path}/{key}") for key, inner in value.items()
-                             if isinstance(inner, (dict, list)))
+                stack.extend(
+                    (inner, f"{path}/{key}") for key, inner in value.items() if isinstance(inner, (dict, list))
+                )
             elif isinstance(value, list):
-                stack.extend((inner, f"{path}/{number}") for number, inner in enumerate(value[:_MAX_OBJECTS])
-                             if isinstance(inner, (dict, list)))
+                stack.extend(
+                    (inner, f"{path}/{number}")
+                    for number, inner in enumerate(value[:_MAX_OBJECTS])
+                    if isinstance(inner, (dict, list))
+                )
         self._draft.unread("/Entities")
 
     def _follow(self, value: object, path: str) -> tuple[Document, str] | None:
@@ -101,8 +115,10 @@ class Entities:
         return self._draft.text(entity.get(key), f"{path}/{key}").strip()
 
     def _host(self, host: Document, path: str) -> None:
-        fqdn, name = self._text(host, "FQDN", path), self._text(host, "HostName", path) or self._text(
-            host, "NetBiosName", path)
+        fqdn, name = (
+            self._text(host, "FQDN", path),
+            self._text(host, "HostName", path) or self._text(host, "NetBiosName", path),
+        )
         full = common.host_name(fqdn, name, self._text(host, "DnsDomain", path))
         self._draft.keep("host.name", full, SENSOR, f"{path}/{'FQDN' if fqdn else 'HostName'}")
         self._draft.entity(EntityType.HOST, full, SENSOR, role=self._role(host, path))
@@ -124,20 +140,34 @@ class Entities:
         upn, sid = self._text(account, "UserPrincipalName", path), self._text(account, "Sid", path)
         key = "AccountName" if account.get("AccountName") else "Name"
         name = common.user_name(
-            upn=upn, name=self._text(account, key, path),
+            upn=upn,
+            name=self._text(account, key, path),
             suffix=self._text(account, "UPNSuffix", path) or self._text(account, "DnsDomain", path),
-            domain=self._text(account, "NTDomain", path) or self._text(account, "DomainName", path))
+            domain=self._text(account, "NTDomain", path) or self._text(account, "DomainName", path),
+        )
         number = "Sid" if sid else "AadUserId"
-        common.tell_user(self._draft, name, self._text(account, number, path), role=self._role(account, path),
-                         named=f"{path}/{'UserPrincipalName' if upn else key}", numbered=f"{path}/{number}")
+        common.tell_user(
+            self._draft,
+            name,
+            self._text(account, number, path),
+            role=self._role(account, path),
+            named=f"{path}/{'UserPrincipalName' if upn else key}",
+            numbered=f"{path}/{number}",
+        )
 
     def _ip(self, address: Document, path: str) -> None:
-        common.tell_address(self._draft, address.get("Address"), self._addresses, role=self._role(address, path),
-                            pointer=f"{path}/Address")
+        common.tell_address(
+            self._draft,
+            address.get("Address"),
+            self._addresses,
+            role=self._role(address, path),
+            pointer=f"{path}/Address",
+        )
         place = address.get("Location")
         if isinstance(place, dict):
-            self._draft.take(place, "CountryCode", "source.geo.country_iso_code", self._addresses,
-                             f"{path}/Location/CountryCode")
+            self._draft.take(
+                place, "CountryCode", "source.geo.country_iso_code", self._addresses, f"{path}/Location/CountryCode"
+            )
 
     def _process(self, process: Document, path: str) -> None:
         image = self._image(process, path, "process.executable")
@@ -146,8 +176,9 @@ class Entities:
         parent = self._follow(process.get("ParentProcess"), f"{path}/ParentProcess")
         if parent is not None:
             self._image(*parent, "process.parent.executable")
-            self._draft.take(parent[0], "CommandLine", "process.parent.command_line", WRITABLE,
-                             f"{parent[1]}/CommandLine")
+            self._draft.take(
+                parent[0], "CommandLine", "process.parent.command_line", WRITABLE, f"{parent[1]}/CommandLine"
+            )
 
     def _image(self, process: Document, path: str, name: str) -> str:
         """Keep the path of a process' image, with its hashes where it is the process itself."""
@@ -250,19 +281,34 @@ class Entities:
             found = self._follow(connection.get(key), f"{path}/{key}")
             if found is not None and id(found[0]) not in self._told:
                 self._told.add(id(found[0]))
-                common.tell_address(self._draft, found[0].get("Address"), SENSOR, role=role,
-                                    pointer=f"{found[1]}/Address")
+                common.tell_address(
+                    self._draft, found[0].get("Address"), SENSOR, role=role, pointer=f"{found[1]}/Address"
+                )
 
     def _container(self, entity: Document, path: str) -> None:
         """Tell nothing of its own: a cluster of messages, a request, a group."""
 
     _TELLERS: ClassVar[dict[str, Callable[[Entities, Document, str], None]]] = {
-        "host": _host, "account": _account, "ip": _ip, "process": _process,
-        "file": _file, "filehash": _hash, "url": _url, "mailbox": _mailbox,
-        "mailmessage": _message, "cloudapplication": _application,
-        "oauthapplication": _application, "cloudlogonsession": _session,
-        "hostlogonsession": _container, "cloudlogonrequest": _container,
-        "mailcluster": _container, "securitygroup": _container, "dns": _dns,
-        "registrykey": _registry, "registryvalue": _registry_value,
-        "azureresource": _resource, "malware": _malware, "networkconnection": _connection,
+        "host": _host,
+        "account": _account,
+        "ip": _ip,
+        "process": _process,
+        "file": _file,
+        "filehash": _hash,
+        "url": _url,
+        "mailbox": _mailbox,
+        "mailmessage": _message,
+        "cloudapplication": _application,
+        "oauthapplication": _application,
+        "cloudlogonsession": _session,
+        "hostlogonsession": _container,
+        "cloudlogonrequest": _container,
+        "mailcluster": _container,
+        "securitygroup": _container,
+        "dns": _dns,
+        "registrykey": _registry,
+        "registryvalue": _registry_value,
+        "azureresource": _resource,
+        "malware": _malware,
+        "networkconnection": _connection,
     }

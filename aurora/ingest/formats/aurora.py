@@ -49,32 +49,58 @@ _S = Provenance.SENSOR
 _A = Provenance.ATTACKER_WRITABLE
 
 _PLAIN: Final = (
-    ("category", "rule.category", _S), ("severity", "event.severity", _S), ("action", "event.action", _S),
-    ("outcome", "event.outcome", _S), ("description", "event.reason", _A), ("status", "event.status", _S),
-    ("src_port", "source.port", _S), ("dst_port", "destination.port", _S), ("direction", "network.direction", _S),
-    ("command_line", "process.command_line", _A), ("parent_process", "process.parent.executable", _S),
-    ("parent_command_line", "process.parent.command_line", _A), ("email_subject", "email.subject", _A),
+    ("category", "rule.category", _S),
+    ("severity", "event.severity", _S),
+    ("action", "event.action", _S),
+    ("outcome", "event.outcome", _S),
+    ("description", "event.reason", _A),
+    ("status", "event.status", _S),
+    ("src_port", "source.port", _S),
+    ("dst_port", "destination.port", _S),
+    ("direction", "network.direction", _S),
+    ("command_line", "process.command_line", _A),
+    ("parent_process", "process.parent.executable", _S),
+    ("parent_command_line", "process.parent.command_line", _A),
+    ("email_subject", "email.subject", _A),
 )
 _ENTITIES: Final = (
-    ("host", "host.name", _S, EntityType.HOST, ""), ("user", "user.name", _S, EntityType.USER, ""),
+    ("host", "host.name", _S, EntityType.HOST, ""),
+    ("user", "user.name", _S, EntityType.USER, ""),
     ("src_ip", "source.ip", _S, EntityType.ADDRESS, "source"),
     ("dst_ip", "destination.ip", _S, EntityType.ADDRESS, "destination"),
-    ("process", "process.executable", _S, EntityType.PROCESS, ""), ("file", "file.path", _A, EntityType.FILE, ""),
+    ("process", "process.executable", _S, EntityType.PROCESS, ""),
+    ("file", "file.path", _A, EntityType.FILE, ""),
 )
 _OBSERVABLES: Final = (
     ("sha256", "file.hash.sha256", _S, ObservableType.HASH_SHA256),
-    ("sha1", "file.hash.sha1", _S, ObservableType.HASH_SHA1), ("md5", "file.hash.md5", _S, ObservableType.HASH_MD5),
-    ("url", "url.full", _A, ObservableType.URL), ("domain", "url.domain", _A, ObservableType.DOMAIN),
+    ("sha1", "file.hash.sha1", _S, ObservableType.HASH_SHA1),
+    ("md5", "file.hash.md5", _S, ObservableType.HASH_MD5),
+    ("url", "url.full", _A, ObservableType.URL),
+    ("domain", "url.domain", _A, ObservableType.DOMAIN),
     ("user_agent", "user_agent.original", _A, ObservableType.USER_AGENT),
     ("email_from", "email.from.address", _A, ObservableType.EMAIL),
     ("registry_key", "registry.path", _S, ObservableType.REGISTRY_KEY),
 )
 _TRANSPORTS: Final = frozenset({"tcp", "udp", "icmp", "ipv6-icmp", "sctp"})
-_KEYS: Final = frozenset({
-    "id", "title", "source", "format", "product", "rule", "time", "entities", "observables", "iocs",
-    "mitre_techniques", "tactics", "fields", "protocol",
-    *(row[0] for table in (_PLAIN, _ENTITIES, _OBSERVABLES) for row in table),
-})
+_KEYS: Final = frozenset(
+    {
+        "id",
+        "title",
+        "source",
+        "format",
+        "product",
+        "rule",
+        "time",
+        "entities",
+        "observables",
+        "iocs",
+        "mitre_techniques",
+        "tactics",
+        "fields",
+        "protocol",
+        *(row[0] for table in (_PLAIN, _ENTITIES, _OBSERVABLES) for row in table),
+    }
+)
 
 
 class Aurora:
@@ -88,7 +114,8 @@ class Aurora:
         if "title" not in document:
             return False
         return ("severity" in document and "source" in document) or all(
-            key in _KEYS or key.startswith("_") for key in document)
+            key in _KEYS or key.startswith("_") for key in document
+        )
 
     def context(self, document: Document) -> str | None:
         """Return `None`: every record is an alert."""
@@ -123,12 +150,21 @@ class Aurora:
             if name not in told:
                 draft.keep(name, value, _S, f"/{key}")
         _plain(draft, document, told)
-        read.techniques(draft, document.get("mitre_techniques"), "mitre_techniques",
-                        tell="threat.technique.id" not in told)
+        read.techniques(
+            draft, document.get("mitre_techniques"), "mitre_techniques", tell="threat.technique.id" not in told
+        )
         if not isinstance(listed, list):
             read.fields(draft, listed)
-        return draft.alert(id=id, title=title, severity=severity, source=source, format=self.id, product=product,
-                           rule=rule, description=description)
+        return draft.alert(
+            id=id,
+            title=title,
+            severity=severity,
+            source=source,
+            format=self.id,
+            product=product,
+            rule=rule,
+            description=description,
+        )
 
 
 FORMAT = Aurora()
@@ -140,8 +176,9 @@ def _only_known_keys(document: Document) -> None:
             continue
         near = difflib.get_close_matches(key, _KEYS, n=1)
         advice = f"did you mean {near[0]}?" if near else "put it into fields, under its Elastic Common Schema name"
-        raise RecordRejected(f"there is a key that Aurora does not know: {advice}", reason="unknown_key",
-                             field=read.shown(key))
+        raise RecordRejected(
+            f"there is a key that Aurora does not know: {advice}", reason="unknown_key", field=read.shown(key)
+        )
 
 
 def _plain(draft: Draft, document: Document, told: frozenset[str]) -> None:

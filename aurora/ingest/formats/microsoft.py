@@ -53,11 +53,16 @@ _IDENTITY_PROVIDERS = frozenset({"IPC", "AADUEBA", "MCAS"})
 """Providers whose addresses are those of sign-ins, as the identity provider recorded them."""
 
 _EXTENDED = (
-    ("ThreatName", "threat.software.name", SENSOR), ("ThreatFamilyName", "threat.software.family", SENSOR),
-    ("Category", "rule.category", SENSOR), ("MicrosoftDefenderAtp.Category", "rule.category", SENSOR),
-    ("DetectionSource", "event.provider", SENSOR), ("State", "event.state", SENSOR),
-    ("Classification", "event.classification", ANALYST), ("Determination", "event.determination", ANALYST),
-    ("Detail Description", "event.detail", WRITABLE), ("Client Location", "source.geo.name", DIRECTORY),
+    ("ThreatName", "threat.software.name", SENSOR),
+    ("ThreatFamilyName", "threat.software.family", SENSOR),
+    ("Category", "rule.category", SENSOR),
+    ("MicrosoftDefenderAtp.Category", "rule.category", SENSOR),
+    ("DetectionSource", "event.provider", SENSOR),
+    ("State", "event.state", SENSOR),
+    ("Classification", "event.classification", ANALYST),
+    ("Determination", "event.determination", ANALYST),
+    ("Detail Description", "event.detail", WRITABLE),
+    ("Client Location", "source.geo.name", DIRECTORY),
     ("User Agent", "user_agent.original", WRITABLE),
 )
 
@@ -94,35 +99,60 @@ class Microsoft:
         title = draft.take(document, column, "rule.name", WRITABLE if writable else SENSOR, f"/{column}")
         if not title.strip():
             raise missing("DisplayName", hint="the name of the alert (or AlertName)")
-        severity = common.severity_of(draft.take(document, "AlertSeverity", "event.severity", SENSOR, "/AlertSeverity"),
-                                      field="AlertSeverity")
+        severity = common.severity_of(
+            draft.take(document, "AlertSeverity", "event.severity", SENSOR, "/AlertSeverity"), field="AlertSeverity"
+        )
         extended = _table(draft, document, "ExtendedProperties")
         provider = draft.text(document.get("ProviderName"), "/ProviderName")
-        rule = common.rule_id(draft.text(extended.get("DetectorId"), "/ExtendedProperties/DetectorId"),
-                              draft.text(document.get("AlertType"), "/AlertType"), provider, title)
-        draft.keep("rule.id", rule, SENSOR, "/ExtendedProperties/DetectorId" if extended.get("DetectorId")
-                   else f"/{'AlertType' if document.get('AlertType') else column}")
+        rule = common.rule_id(
+            draft.text(extended.get("DetectorId"), "/ExtendedProperties/DetectorId"),
+            draft.text(document.get("AlertType"), "/AlertType"),
+            provider,
+            title,
+        )
+        draft.keep(
+            "rule.id",
+            rule,
+            SENSOR,
+            "/ExtendedProperties/DetectorId"
+            if extended.get("DetectorId")
+            else f"/{'AlertType' if document.get('AlertType') else column}",
+        )
         description = draft.take(document, "Description", "event.reason", WRITABLE, "/Description")
         draft.take(document, "Status", "event.status", SENSOR, "/Status")
         _attack(draft, document, extended)
         for key, name, provenance in _EXTENDED:
             draft.take(extended, key, name, provenance, pointer("ExtendedProperties", key))
-        common.tell_address(draft, extended.get("Client IP Address"), DIRECTORY, role="source",
-                            pointer="/ExtendedProperties/Client IP Address")
+        common.tell_address(
+            draft,
+            extended.get("Client IP Address"),
+            DIRECTORY,
+            role="source",
+            pointer="/ExtendedProperties/Client IP Address",
+        )
         Entities(draft, _list(draft, document, "Entities"), sign_in=provider in _IDENTITY_PROVIDERS).tell()
         _compromised(draft, document)
         vendor = draft.text(document.get("VendorName"), "/VendorName")
         named = product if product.startswith(vendor) else f"{vendor} {product}"
-        return draft.alert(id=id, title=title, severity=severity, source=SOURCE, format=self.id,
-                           product=named.strip(), rule=rule, description=description)
+        return draft.alert(
+            id=id,
+            title=title,
+            severity=severity,
+            source=SOURCE,
+            format=self.id,
+            product=named.strip(),
+            rule=rule,
+            description=description,
+        )
 
 
 FORMAT = Microsoft()
 
 
 def _attack(draft: Draft, document: Document, extended: Document) -> None:
-    tactics = [part for value in _list(draft, document, "Tactics")
-               for part in _SEPARATORS.split(draft.text(value, "/Tactics"))]
+    tactics = [
+        part for value in _list(draft, document, "Tactics") for part in _SEPARATORS.split(draft.text(value, "/Tactics"))
+    ]
     common.tell_tactics(draft, tactics, "/Tactics")
     for column in ("Techniques", "SubTechniques"):
         claims = _list(draft, document, column)

@@ -34,13 +34,22 @@ _COMPANIONS = frozenset({"serviceSource", "detectionSource", "providerAlertId", 
 _ALERT_TYPE = "#microsoft.graph.security.alert"
 _EVIDENCE_TYPE = "#microsoft.graph.security."
 _ROWS = (
-    ("category", "rule.category", SENSOR), ("status", "event.status", SENSOR),
-    ("classification", "event.classification", ANALYST), ("determination", "event.determination", ANALYST),
-    ("threatDisplayName", "threat.software.name", SENSOR), ("threatFamilyName", "threat.software.family", SENSOR),
-    ("actorDisplayName", "threat.group.name", SENSOR), ("detectionSource", "event.provider", SENSOR),
+    ("category", "rule.category", SENSOR),
+    ("status", "event.status", SENSOR),
+    ("classification", "event.classification", ANALYST),
+    ("determination", "event.determination", ANALYST),
+    ("threatDisplayName", "threat.software.name", SENSOR),
+    ("threatFamilyName", "threat.software.family", SENSOR),
+    ("actorDisplayName", "threat.group.name", SENSOR),
+    ("detectionSource", "event.provider", SENSOR),
 )
-_ACTIONS = {"blocked": "blocked", "prevented": "blocked", "remediated": "blocked", "active": "allowed",
-            "detected": "allowed"}
+_ACTIONS = {
+    "blocked": "blocked",
+    "prevented": "blocked",
+    "remediated": "blocked",
+    "active": "allowed",
+    "detected": "allowed",
+}
 _UNTOLD = frozenset({"unknown", "unknownFutureValue", "none"})
 
 
@@ -70,15 +79,21 @@ class MicrosoftGraph:
         for key in ("firstActivityDateTime", "createdDateTime"):
             draft.moment(document.get(key), f"/{key}")
         product = draft.text(document.get("productName"), "/productName") or draft.text(
-            document.get("serviceSource"), "/serviceSource")
+            document.get("serviceSource"), "/serviceSource"
+        )
         writable = document.get("serviceSource") == "microsoftSentinel"
         title = draft.take(document, "title", "rule.name", WRITABLE if writable else SENSOR, "/title")
         if not title.strip():
             raise missing("title", hint="the name of the alert")
-        severity = common.severity_of(draft.take(document, "severity", "event.severity", SENSOR, "/severity"),
-                                      field="severity")
-        rule = common.rule_id(draft.text(document.get("detectorId"), "/detectorId"), "",
-                              draft.text(document.get("serviceSource"), "/serviceSource"), title)
+        severity = common.severity_of(
+            draft.take(document, "severity", "event.severity", SENSOR, "/severity"), field="severity"
+        )
+        rule = common.rule_id(
+            draft.text(document.get("detectorId"), "/detectorId"),
+            "",
+            draft.text(document.get("serviceSource"), "/serviceSource"),
+            title,
+        )
         draft.keep("rule.id", rule, SENSOR, "/detectorId" if document.get("detectorId") else "/title")
         description = draft.take(document, "description", "event.reason", WRITABLE, "/description")
         for key, name, provenance in _ROWS:
@@ -91,8 +106,16 @@ class MicrosoftGraph:
         for number, each in enumerate(draft.items(document, "evidence", "/evidence")):
             evidence.tell(each, pointer("evidence", number))
         named = product if product.lower().startswith("microsoft") else f"Microsoft {product}"
-        return draft.alert(id=id, title=title, severity=severity, source=SOURCE, format=self.id,
-                           product=named.strip(), rule=rule, description=description)
+        return draft.alert(
+            id=id,
+            title=title,
+            severity=severity,
+            source=SOURCE,
+            format=self.id,
+            product=named.strip(),
+            rule=rule,
+            description=description,
+        )
 
 
 FORMAT = MicrosoftGraph()
@@ -137,11 +160,21 @@ class _Evidence:
 
     def _account(self, account: Document, path: str, role: str) -> None:
         upn, sid = self._text(account, "userPrincipalName", path), self._text(account, "userSid", path)
-        name = common.user_name(upn=upn, name=self._text(account, "accountName", path), suffix="",
-                                domain=self._text(account, "domainName", path))
+        name = common.user_name(
+            upn=upn,
+            name=self._text(account, "accountName", path),
+            suffix="",
+            domain=self._text(account, "domainName", path),
+        )
         number = "userSid" if sid else "azureAdUserId"
-        common.tell_user(self._draft, name, self._text(account, number, path), role=role,
-                         named=f"{path}/{'userPrincipalName' if upn else 'accountName'}", numbered=f"{path}/{number}")
+        common.tell_user(
+            self._draft,
+            name,
+            self._text(account, number, path),
+            role=role,
+            named=f"{path}/{'userPrincipalName' if upn else 'accountName'}",
+            numbered=f"{path}/{number}",
+        )
 
     def _mailbox(self, mailbox: Document, path: str, role: str) -> None:
         address = self._draft.take(mailbox, "primaryAddress", "email.mailbox", DIRECTORY, f"{path}/primaryAddress")
@@ -149,21 +182,27 @@ class _Evidence:
 
     def _process(self, process: Document, path: str, role: str) -> None:
         image = self._draft.table(process, "imageFile", f"{path}/imageFile")
-        executable = self._draft.keep("process.executable", self._path(image, f"{path}/imageFile"), SENSOR,
-                                      f"{path}/imageFile/fileName")
+        executable = self._draft.keep(
+            "process.executable", self._path(image, f"{path}/imageFile"), SENSOR, f"{path}/imageFile/fileName"
+        )
         self._draft.entity(EntityType.PROCESS, common.same_path(executable), SENSOR, role=role)
         self._draft.take(process, "processCommandLine", "process.command_line", WRITABLE, f"{path}/processCommandLine")
         self._hashes(image, f"{path}/imageFile")
         parent = self._draft.table(process, "parentProcessImageFile", f"{path}/parentProcessImageFile")
-        self._draft.keep("process.parent.executable", self._path(parent, f"{path}/parentProcessImageFile"), SENSOR,
-                         f"{path}/parentProcessImageFile/fileName")
+        self._draft.keep(
+            "process.parent.executable",
+            self._path(parent, f"{path}/parentProcessImageFile"),
+            SENSOR,
+            f"{path}/parentProcessImageFile/fileName",
+        )
         if isinstance(process.get("userAccount"), dict):
             self._account(process["userAccount"], f"{path}/userAccount", "")
 
     def _file(self, file: Document, path: str, role: str) -> None:
         details = self._draft.table(file, "fileDetails", f"{path}/fileDetails")
-        common.tell_file(self._draft, self._path(details, f"{path}/fileDetails"), role=role,
-                         pointer=f"{path}/fileDetails/fileName")
+        common.tell_file(
+            self._draft, self._path(details, f"{path}/fileDetails"), role=role, pointer=f"{path}/fileDetails/fileName"
+        )
         self._hashes(details, f"{path}/fileDetails")
 
     def _path(self, details: Document, path: str) -> str:
@@ -176,8 +215,9 @@ class _Evidence:
 
     def _ip(self, address: Document, path: str, role: str) -> None:
         common.tell_address(self._draft, address.get("ipAddress"), SENSOR, role=role, pointer=f"{path}/ipAddress")
-        self._draft.take(address, "countryLetterCode", "source.geo.country_iso_code", SENSOR,
-                         f"{path}/countryLetterCode")
+        self._draft.take(
+            address, "countryLetterCode", "source.geo.country_iso_code", SENSOR, f"{path}/countryLetterCode"
+        )
 
     def _url(self, url: Document, path: str, role: str) -> None:
         text = self._draft.take(url, "url", "url.full", WRITABLE, f"{path}/url")
@@ -193,8 +233,11 @@ class _Evidence:
             address = self._draft.take(sender, "emailAddress", name, WRITABLE, f"{path}/{key}/emailAddress")
             self._draft.observable(ObservableType.EMAIL, address, WRITABLE)
         path_to = f"{path}/recipientEmailAddress"
-        common.tell_mail(self._draft, self._draft.take(mail, "recipientEmailAddress", "email.to.address", SENSOR,
-                                                       path_to), role="recipient")
+        common.tell_mail(
+            self._draft,
+            self._draft.take(mail, "recipientEmailAddress", "email.to.address", SENSOR, path_to),
+            role="recipient",
+        )
         self._draft.take(mail, "subject", "email.subject", WRITABLE, f"{path}/subject")
         common.tell_address(self._draft, mail.get("senderIp"), SENSOR, role="source", pointer=f"{path}/senderIp")
         for number, url in enumerate(self._draft.items(mail, "urls", f"{path}/urls")):
@@ -225,11 +268,20 @@ class _Evidence:
         """Tell nothing of its own: a cluster of messages, a group."""
 
     _TELLERS: ClassVar[dict[str, Callable[[_Evidence, Document, str, str], None]]] = {
-        "deviceEvidence": _device, "userEvidence": _user, "mailboxEvidence": _mailbox,
-        "processEvidence": _process, "fileEvidence": _file, "ipEvidence": _ip,
-        "urlEvidence": _url, "dnsEvidence": _dns, "analyzedMessageEvidence": _message,
-        "registryKeyEvidence": _registry, "registryValueEvidence": _registry,
-        "cloudApplicationEvidence": _application, "oauthApplicationEvidence": _application,
-        "azureResourceEvidence": _resource, "mailClusterEvidence": _container,
+        "deviceEvidence": _device,
+        "userEvidence": _user,
+        "mailboxEvidence": _mailbox,
+        "processEvidence": _process,
+        "fileEvidence": _file,
+        "ipEvidence": _ip,
+        "urlEvidence": _url,
+        "dnsEvidence": _dns,
+        "analyzedMessageEvidence": _message,
+        "registryKeyEvidence": _registry,
+        "registryValueEvidence": _registry,
+        "cloudApplicationEvidence": _application,
+        "oauthApplicationEvidence": _application,
+        "azureResourceEvidence": _resource,
+        "mailClusterEvidence": _container,
         "securityGroupEvidence": _container,
     }

@@ -39,18 +39,68 @@ from aurora.kernel.models import Alert, EntityType, ObservableType, Severity
 _S = Provenance.SENSOR
 _A = Provenance.ATTACKER_WRITABLE
 
-_EVENT_TYPES = frozenset({
-    "alert", "anomaly", "arp", "bittorrent_dht", "dcerpc", "dhcp", "dnp3", "dns", "doh2", "drop", "email", "engine",
-    "enip", "fileinfo", "flow", "frame", "ftp", "ftp_data", "http", "http2", "ike", "ikev2", "krb5", "ldap", "mdns",
-    "metadata", "modbus", "mqtt", "netflow", "nfs", "packetinfo", "pgsql", "pop3", "quic", "rdp", "rfb", "sip",
-    "smb", "smtp", "snmp", "ssh", "stats", "suricata", "telnet", "template", "tftp", "tls", "websocket",
-})
+_EVENT_TYPES = frozenset(
+    {
+        "alert",
+        "anomaly",
+        "arp",
+        "bittorrent_dht",
+        "dcerpc",
+        "dhcp",
+        "dnp3",
+        "dns",
+        "doh2",
+        "drop",
+        "email",
+        "engine",
+        "enip",
+        "fileinfo",
+        "flow",
+        "frame",
+        "ftp",
+        "ftp_data",
+        "http",
+        "http2",
+        "ike",
+        "ikev2",
+        "krb5",
+        "ldap",
+        "mdns",
+        "metadata",
+        "modbus",
+        "mqtt",
+        "netflow",
+        "nfs",
+        "packetinfo",
+        "pgsql",
+        "pop3",
+        "quic",
+        "rdp",
+        "rfb",
+        "sip",
+        "smb",
+        "smtp",
+        "snmp",
+        "ssh",
+        "stats",
+        "suricata",
+        "telnet",
+        "template",
+        "tftp",
+        "tls",
+        "websocket",
+    }
+)
 _MARKERS = frozenset({"alert", "flow_id", "pkt_src", "src_ip", "stats", "timestamp"})
 
 _BY_CLASS = {1: Severity.HIGH, 2: Severity.MEDIUM, 3: Severity.LOW}
 _BY_RULE = {
-    "informational": Severity.INFO, "audit": Severity.INFO, "minor": Severity.LOW, "moderate": Severity.MEDIUM,
-    "major": Severity.HIGH, "critical": Severity.CRITICAL,
+    "informational": Severity.INFO,
+    "audit": Severity.INFO,
+    "minor": Severity.LOW,
+    "moderate": Severity.MEDIUM,
+    "major": Severity.HIGH,
+    "critical": Severity.CRITICAL,
 }
 
 
@@ -59,22 +109,50 @@ def _rows(section: str, *rows: tuple[str, str, Provenance]) -> tuple[Row, ...]:
 
 
 _RULE = _rows("/alert", ("category", "rule.category", _S), ("severity", "event.severity", _S))
-_PACKET = _rows("", ("src_port", "source.port", _S), ("dest_port", "destination.port", _S),
-                ("direction", "network.direction", _S), ("community_id", "network.community_id", _S),
-                ("host", "observer.name", _S), ("in_iface", "observer.ingress.interface.name", _S))
-_RULE_METADATA = _rows("/alert/metadata", ("malware_family", "threat.software.name", _S),
-                       ("attack_target", "rule.attack_target", _S), ("affected_product", "rule.affected_product", _S),
-                       ("confidence", "rule.confidence", _S), ("tag", "rule.tag", _S),
-                       ("mitre_tactic_id", "threat.tactic.id", _S))
-_HTTP = _rows("/http", ("http_method", "http.request.method", _A), ("protocol", "http.version", _A),
-              ("http_refer", "http.request.referrer", _A), ("xff", "network.forwarded_ip", _A),
-              ("http_content_type", "http.response.mime_type", _A), ("status", "http.response.status_code", _S),
-              ("http_request_body_printable", "http.request.body.content", _A),
-              ("http_response_body_printable", "http.response.body.content", _A))
-_TLS = _rows("/tls", ("subject", "tls.server.subject", _A), ("issuerdn", "tls.server.issuer", _A),
-             ("fingerprint", "tls.server.hash.sha1", _S), ("version", "tls.version", _S), ("ja4", "tls.client.ja4", _S))
-_SMB = _rows("/smb", ("command", "smb.command", _S), ("share", "smb.share", _A), ("named_pipe", "smb.named_pipe", _A),
-             ("filename", "file.path", _A))
+_PACKET = _rows(
+    "",
+    ("src_port", "source.port", _S),
+    ("dest_port", "destination.port", _S),
+    ("direction", "network.direction", _S),
+    ("community_id", "network.community_id", _S),
+    ("host", "observer.name", _S),
+    ("in_iface", "observer.ingress.interface.name", _S),
+)
+_RULE_METADATA = _rows(
+    "/alert/metadata",
+    ("malware_family", "threat.software.name", _S),
+    ("attack_target", "rule.attack_target", _S),
+    ("affected_product", "rule.affected_product", _S),
+    ("confidence", "rule.confidence", _S),
+    ("tag", "rule.tag", _S),
+    ("mitre_tactic_id", "threat.tactic.id", _S),
+)
+_HTTP = _rows(
+    "/http",
+    ("http_method", "http.request.method", _A),
+    ("protocol", "http.version", _A),
+    ("http_refer", "http.request.referrer", _A),
+    ("xff", "network.forwarded_ip", _A),
+    ("http_content_type", "http.response.mime_type", _A),
+    ("status", "http.response.status_code", _S),
+    ("http_request_body_printable", "http.request.body.content", _A),
+    ("http_response_body_printable", "http.response.body.content", _A),
+)
+_TLS = _rows(
+    "/tls",
+    ("subject", "tls.server.subject", _A),
+    ("issuerdn", "tls.server.issuer", _A),
+    ("fingerprint", "tls.server.hash.sha1", _S),
+    ("version", "tls.version", _S),
+    ("ja4", "tls.client.ja4", _S),
+)
+_SMB = _rows(
+    "/smb",
+    ("command", "smb.command", _S),
+    ("share", "smb.share", _A),
+    ("named_pipe", "smb.named_pipe", _A),
+    ("filename", "file.path", _A),
+)
 _FTP = _rows("/ftp", ("command", "ftp.command", _A), ("command_data", "ftp.command_data", _A))
 _HASHES = (("sha256", ObservableType.HASH_SHA256), ("sha1", ObservableType.HASH_SHA1), ("md5", ObservableType.HASH_MD5))
 _CVE = re.compile(r"CVE[-_ ]\d{4}[-_]\d{4,7}", re.IGNORECASE)
@@ -116,8 +194,15 @@ class Suricata:
         _packet(draft, document, said)
         severity = _rule(draft, said, signature)
         _application(draft, document)
-        return draft.alert(id=id, title=signature or f"Suricata rule {rule}", severity=severity, source="suricata",
-                           format=self.id, product="OISF Suricata", rule=rule or signature)
+        return draft.alert(
+            id=id,
+            title=signature or f"Suricata rule {rule}",
+            severity=severity,
+            source="suricata",
+            format=self.id,
+            product="OISF Suricata",
+            rule=rule or signature,
+        )
 
 
 FORMAT = Suricata()
@@ -360,6 +445,14 @@ def _address(text: str) -> str:
 
 
 _SECTIONS = {
-    "http": _http, "dns": _dns, "tls": _tls, "smb": _smb, "krb5": _kerberos, "rdp": _rdp, "smtp": _smtp,
-    "email": _email, "ftp": _ftp, "ftp_data": _ftp_data,
+    "http": _http,
+    "dns": _dns,
+    "tls": _tls,
+    "smb": _smb,
+    "krb5": _kerberos,
+    "rdp": _rdp,
+    "smtp": _smtp,
+    "email": _email,
+    "ftp": _ftp,
+    "ftp_data": _ftp_data,
 }

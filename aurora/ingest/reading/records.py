@@ -80,7 +80,8 @@ class RejectedRecord:
     """Size of the whole piece in the decompressed content; for a file that was given up
     (`binary_file`, `unrecognised_file`), what is known to be left unread, else 0."""
 
-    reason: Reason
+    reason: str
+    """A `Reason`, or that of the format that refused the record."""
     message: str
     """One sentence for people: what was wrong, where, and what follows from it."""
 

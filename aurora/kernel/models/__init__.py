@@ -9,7 +9,25 @@ from aurora.kernel.models.task import Task, TaskState
 from aurora.kernel.models.verdict import Contribution, Decider, DroppedClaim, Verdict, VerdictLabel
 
 __all__ = [
-    "Alert", "AlertStatus", "AttestationStatus", "Case", "CaseStatus", "Contribution", "Decider", "Device",
-    "DroppedClaim", "Entity", "EntityType", "Indicator", "IndicatorStatus", "Observable", "ObservableType",
-    "Severity", "SourceField", "Task", "TaskState", "Verdict", "VerdictLabel",
+    "Alert",
+    "AlertStatus",
+    "AttestationStatus",
+    "Case",
+    "CaseStatus",
+    "Contribution",
+    "Decider",
+    "Device",
+    "DroppedClaim",
+    "Entity",
+    "EntityType",
+    "Indicator",
+    "IndicatorStatus",
+    "Observable",
+    "ObservableType",
+    "Severity",
+    "SourceField",
+    "Task",
+    "TaskState",
+    "Verdict",
+    "VerdictLabel",
 ]

@@ -149,9 +149,14 @@ class Alert(BaseModel):
     def evidence(self) -> tuple[Evidence, ...]:
         """Return every field as a piece of evidence, `f1` first."""
         return tuple(
-            Evidence(id=f"f{number}", kind="field", provenance=field.provenance,
-                     text=UntrustedText(f"{field.name}: {str.__str__(field.value)}"), source=field.path,
-                     attributes={"name": field.name, "value": str.__str__(field.value)})
+            Evidence(
+                id=f"f{number}",
+                kind="field",
+                provenance=field.provenance,
+                text=UntrustedText(f"{field.name}: {str.__str__(field.value)}"),
+                source=field.path,
+                attributes={"name": field.name, "value": str.__str__(field.value)},
+            )
             for number, field in enumerate(self.fields, start=1)
         )
 

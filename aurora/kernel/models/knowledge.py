@@ -102,10 +102,16 @@ class WarningCategory(StrEnum):
         return self in _BENIGN
 
 
-_BENIGN = frozenset({
-    WarningCategory.BENIGN_INFRASTRUCTURE, WarningCategory.POPULAR_SITE, WarningCategory.SECURITY_SERVICE,
-    WarningCategory.SIMULATION, WarningCategory.FALSE_POSITIVE_HASH, WarningCategory.SPECIAL_USE,
-})
+_BENIGN = frozenset(
+    {
+        WarningCategory.BENIGN_INFRASTRUCTURE,
+        WarningCategory.POPULAR_SITE,
+        WarningCategory.SECURITY_SERVICE,
+        WarningCategory.SIMULATION,
+        WarningCategory.FALSE_POSITIVE_HASH,
+        WarningCategory.SPECIAL_USE,
+    }
+)
 
 
 class WarningHit(BaseModel):

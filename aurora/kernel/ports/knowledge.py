@@ -40,6 +40,6 @@ class AttackKnowledge(Protocol):
 class ReputationLists(Protocol):
     """Lists that say what a value is known to be."""
 
-    def lookup(self, type: ObservableType, value: str) -> tuple[WarningHit, ...]:  # noqa: A002 - as in `Observable`
+    def lookup(self, type: ObservableType, value: str) -> tuple[WarningHit, ...]:
         """Return the lists that hold a canonical value, sorted by list id."""
         ...

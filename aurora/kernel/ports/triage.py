@@ -62,5 +62,3 @@ class Recorded(Protocol):
     @property
     def case_id(self) -> CaseId | None:
         """The case that the alert belongs to now, if any."""
-
-

@@ -19,8 +19,12 @@ class Fence(NamedTuple):
 
     def lost(self) -> LeaseLost:
         """Return the error for a run whose claim no longer stands."""
-        return LeaseLost("the task runs under another lease now; nothing of this run was stored",
-                         task_id=str(self.task_id), epoch=self.epoch, thread_id=self.thread_id)
+        return LeaseLost(
+            "the task runs under another lease now; nothing of this run was stored",
+            task_id=str(self.task_id),
+            epoch=self.epoch,
+            thread_id=self.thread_id,
+        )
 
 
 class CheckpointRow(NamedTuple):

@@ -61,8 +61,14 @@ SELECT n FROM held
 """
 _UNFENCED = -1
 _PASSING = (
-    OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.QueryCanceledError,
-    asyncpg.InsufficientResourcesError, asyncpg.OperatorInterventionError, asyncpg.LockNotAvailableError,
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.QueryCanceledError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.LockNotAvailableError,
     asyncpg.InternalClientError,  # the server hung up just now and the driver has not noticed yet
 )
 
@@ -111,12 +117,15 @@ class PostgresWriter:
     async def _commit(self, changes: list[Change]) -> list[Outcome]:
         try:
             driver = await self._connect()
-            held = {row[0] for row in await driver.fetch(
-                _STORE, *_arguments(changes), timeout=self._patience_s)}
+            held = {row[0] for row in await driver.fetch(_STORE, *_arguments(changes), timeout=self._patience_s)}
         except _PASSING as error:
             await self._disconnect(broken=True)
-            return failures(StorageUnavailable, "the database cannot be reached or holds the task's row",
-                            count=len(changes), cause=error)
+            return failures(
+                StorageUnavailable,
+                "the database cannot be reached or holds the task's row",
+                count=len(changes),
+                cause=error,
+            )
         except DBAPIError as error:
             return failures(StorageUnavailable, "the database cannot be reached", count=len(changes), cause=error)
         except Exception as error:  # noqa: BLE001  (whatever it is belongs to a run, not to this task)
@@ -124,8 +133,7 @@ class PostgresWriter:
                 return [(await self._commit([change]))[0] for change in changes]
             return failures(StorageError, "the database refused a checkpoint", count=1, cause=error)
         self.commits += 1
-        return [None if change.fence is None or n in held else change.fence.lost()
-                for n, change in enumerate(changes)]
+        return [None if change.fence is None or n in held else change.fence.lost() for n, change in enumerate(changes)]
 
     async def _connect(self) -> Any:
         """Return the driver's connection, taken from the engine's pool and kept."""
@@ -160,7 +168,10 @@ def _arguments(changes: list[Change]) -> list[list[Any]]:
             if write.idx < 0 or key not in writes:
                 writes[key] = (n, *write)
     return [
-        *_columns(fences, 4), *_columns(writes.values(), 10), *_columns(blobs, 7), *_columns(checkpoints.values(), 8),
+        *_columns(fences, 4),
+        *_columns(writes.values(), 10),
+        *_columns(blobs, 7),
+        *_columns(checkpoints.values(), 8),
     ]
 
 

@@ -23,8 +23,12 @@ _CHUNK = 5000
 """Most key tuples in one IN list: three values each."""
 
 _COLUMNS = (
-    Checkpoint.thread_id, Checkpoint.checkpoint_ns, Checkpoint.checkpoint_id, Checkpoint.parent_id,
-    Checkpoint.data, Checkpoint.details,
+    Checkpoint.thread_id,
+    Checkpoint.checkpoint_ns,
+    Checkpoint.checkpoint_id,
+    Checkpoint.parent_id,
+    Checkpoint.data,
+    Checkpoint.details,
 )
 _POSITION = tuple_(Checkpoint.checkpoint_id, Checkpoint.thread_id, Checkpoint.checkpoint_ns)
 
@@ -44,7 +48,8 @@ class Criteria(NamedTuple):
     def query(self) -> Select[Any]:
         """Return the statement, newest first. Of the metadata it looks at the run id alone."""
         query = select(*_COLUMNS).order_by(
-            Checkpoint.checkpoint_id.desc(), Checkpoint.thread_id.desc(), Checkpoint.checkpoint_ns.desc())
+            Checkpoint.checkpoint_id.desc(), Checkpoint.thread_id.desc(), Checkpoint.checkpoint_ns.desc()
+        )
         if self.thread_id is not None:
             query = query.where(Checkpoint.thread_id == self.thread_id)
         if self.checkpoint_ns is not None:
@@ -81,8 +86,9 @@ class Reader:
         self._engine = engine
         self._serde = serde
 
-    async def pages(self, criteria: Criteria, claim: Mapping[str, Any],
-                    limit: int | None) -> AsyncIterator[list[CheckpointTuple]]:
+    async def pages(
+        self, criteria: Criteria, claim: Mapping[str, Any], limit: int | None
+    ) -> AsyncIterator[list[CheckpointTuple]]:
         """Yield pages of checkpoints, newest first; no connection is held between two pages.
 
         `claim` is carried over into the configs, so that they can be used for a write.
@@ -103,8 +109,9 @@ class Reader:
             last = rows[-1]
             page = query.where(tuple_(last.checkpoint_id, last.thread_id, last.checkpoint_ns) > _POSITION)
 
-    async def _load(self, connection: AsyncConnection, rows: Sequence[Row[Any]],
-                    claim: Mapping[str, Any]) -> list[CheckpointTuple]:
+    async def _load(
+        self, connection: AsyncConnection, rows: Sequence[Row[Any]], claim: Mapping[str, Any]
+    ) -> list[CheckpointTuple]:
         loads = self._serde.loads_typed
         stored = [loads(("msgpack", row.data)) for row in rows]
         blobs = await self._blobs(connection, rows, stored)
@@ -117,24 +124,28 @@ class Reader:
                 blob = blobs.get((*place, channel, str(version)))
                 if blob is not None and channel not in values:
                     values[channel] = loads(blob)
-            found.append(CheckpointTuple(
-                config=_config(place, row.checkpoint_id, claim),
-                checkpoint=checkpoint,
-                metadata=row.metadata,
-                parent_config=_config(place, row.parent_id, claim) if row.parent_id else None,
-                pending_writes=[
-                    (write.task_id, write.channel, loads((write.type, write.value)))
-                    for write in writes[*place, row.checkpoint_id]
-                ],
-            ))
+            found.append(
+                CheckpointTuple(
+                    config=_config(place, row.checkpoint_id, claim),
+                    checkpoint=checkpoint,
+                    metadata=row.metadata,
+                    parent_config=_config(place, row.parent_id, claim) if row.parent_id else None,
+                    pending_writes=[
+                        (write.task_id, write.channel, loads((write.type, write.value)))
+                        for write in writes[*place, row.checkpoint_id]
+                    ],
+                )
+            )
         return found
 
-    async def _blobs(self, connection: AsyncConnection, rows: Sequence[Row[Any]],
-                     stored: Sequence[Any]) -> dict[tuple[str, str, str, str], tuple[str, bytes]]:
+    async def _blobs(
+        self, connection: AsyncConnection, rows: Sequence[Row[Any]], stored: Sequence[Any]
+    ) -> dict[tuple[str, str, str, str], tuple[str, bytes]]:
         wanted: dict[Place, set[tuple[str, str]]] = defaultdict(set)
         for row, checkpoint in zip(rows, stored, strict=True):
             wanted[row.thread_id, row.checkpoint_ns].update(
-                (channel, str(version)) for channel, version in checkpoint["channel_versions"].items()
+                (channel, str(version))
+                for channel, version in checkpoint["channel_versions"].items()
                 if channel not in checkpoint["channel_values"]
             )
         found = {}
@@ -142,20 +153,30 @@ class Reader:
             ordered = sorted(keys)
             for start in range(0, len(ordered), _CHUNK):
                 query = select(Blob.channel, Blob.version, Blob.type, Blob.value).where(
-                    Blob.thread_id == thread_id, Blob.checkpoint_ns == checkpoint_ns,
-                    tuple_(Blob.channel, Blob.version).in_(ordered[start:start + _CHUNK]))
+                    Blob.thread_id == thread_id,
+                    Blob.checkpoint_ns == checkpoint_ns,
+                    tuple_(Blob.channel, Blob.version).in_(ordered[start : start + _CHUNK]),
+                )
                 for blob in await connection.execute(query):
                     found[thread_id, checkpoint_ns, blob.channel, blob.version] = (blob.type, blob.value)
         return found
 
-    async def _writes(self, connection: AsyncConnection,
-                      rows: Sequence[Row[Any]]) -> dict[tuple[str, str, str], list[Any]]:
+    async def _writes(
+        self, connection: AsyncConnection, rows: Sequence[Row[Any]]
+    ) -> dict[tuple[str, str, str], list[Any]]:
         keys = [(row.thread_id, row.checkpoint_ns, row.checkpoint_id) for row in rows]
         found: dict[tuple[str, str, str], list[Any]] = defaultdict(list)
         if keys:
             query = select(
-                Write.thread_id, Write.checkpoint_ns, Write.checkpoint_id, Write.task_id, Write.idx,
-                Write.task_path, Write.channel, Write.type, Write.value,
+                Write.thread_id,
+                Write.checkpoint_ns,
+                Write.checkpoint_id,
+                Write.task_id,
+                Write.idx,
+                Write.task_path,
+                Write.channel,
+                Write.type,
+                Write.value,
             ).where(tuple_(Write.thread_id, Write.checkpoint_ns, Write.checkpoint_id).in_(keys))
             for write in await connection.execute(query):
                 found[write.thread_id, write.checkpoint_ns, write.checkpoint_id].append(write)

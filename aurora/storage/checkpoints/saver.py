@@ -73,8 +73,14 @@ class AuroraSaver(BaseCheckpointSaver[str]):
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, engine: AsyncEngine, *, fenced: bool = True,
-                   random: Random | None = None, patience: timedelta = BUSY_TIMEOUT) -> AsyncIterator[AuroraSaver]:
+    async def open(
+        cls,
+        engine: AsyncEngine,
+        *,
+        fenced: bool = True,
+        random: Random | None = None,
+        patience: timedelta = BUSY_TIMEOUT,
+    ) -> AsyncIterator[AuroraSaver]:
         """Open a saver on a database that has the tables; what is buffered is stored before it closes.
 
         Args:
@@ -99,8 +105,13 @@ class AuroraSaver(BaseCheckpointSaver[str]):
         """Transactions committed so far by puts and flushes."""
         return self._writer.commits
 
-    async def aput(self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata,
-                   new_versions: ChannelVersions) -> RunnableConfig:
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
         """Store a checkpoint, the channels it changed and the writes that led to it, and wait until it is durable.
 
         Raises:
@@ -117,21 +128,36 @@ class AuroraSaver(BaseCheckpointSaver[str]):
         details = get_checkpoint_metadata(config, metadata)
         change = Change(
             fence=fence,
-            checkpoints=[CheckpointRow(
-                thread_id, checkpoint_ns, checkpoint["id"], conf.get("checkpoint_id"), details.get("run_id"),
-                dumps({**checkpoint, "channel_values": short})[1], _to_json(details),
-            )],
+            checkpoints=[
+                CheckpointRow(
+                    thread_id,
+                    checkpoint_ns,
+                    checkpoint["id"],
+                    conf.get("checkpoint_id"),
+                    details.get("run_id"),
+                    dumps({**checkpoint, "channel_values": short})[1],
+                    _to_json(details),
+                )
+            ],
             blobs=[
                 BlobRow(thread_id, checkpoint_ns, channel, str(version), *dumps(values[channel]))
-                for channel, version in new_versions.items() if channel in values and channel not in short
+                for channel, version in new_versions.items()
+                if channel in values and channel not in short
             ],
         )
         await self._store((thread_id, fence), change)
-        return {"configurable": {**_claim(conf), "thread_id": thread_id, "checkpoint_ns": checkpoint_ns,
-                                 "checkpoint_id": checkpoint["id"]}}
+        return {
+            "configurable": {
+                **_claim(conf),
+                "thread_id": thread_id,
+                "checkpoint_ns": checkpoint_ns,
+                "checkpoint_id": checkpoint["id"],
+            }
+        }
 
-    async def aput_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str,
-                          task_path: str = "") -> None:
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
         """Keep what a task wrote until the next checkpoint; store it at once if it is an error, interrupt or resume.
 
         Raises:
@@ -176,15 +202,24 @@ class AuroraSaver(BaseCheckpointSaver[str]):
             return page[0]
         return None
 
-    async def alist(self, config: RunnableConfig | None, *, filter: dict[str, Any] | None = None,
-                    before: RunnableConfig | None = None, limit: int | None = None) -> AsyncIterator[CheckpointTuple]:
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
         """Yield the checkpoints of a thread (or of all, without a config), newest first."""
         conf = config["configurable"] if config else {}
         thread_id = str(conf["thread_id"]) if config else None
         await self._make_visible(thread_id)
         criteria = Criteria(
-            thread_id, conf.get("checkpoint_ns"), conf.get("checkpoint_id") or None,
-            before["configurable"].get("checkpoint_id") if before else None, filter,
+            thread_id,
+            conf.get("checkpoint_ns"),
+            conf.get("checkpoint_id") or None,
+            before["configurable"].get("checkpoint_id") if before else None,
+            filter,
         )
         async for page in Reader(self._reading, self.serde).pages(criteria, _claim(conf), limit):
             for found in page:
@@ -257,7 +292,8 @@ class AuroraSaver(BaseCheckpointSaver[str]):
     async def _settle(self, thread_id: str | None = None, *, epoch: int | None = None) -> list[BaseException]:
         """Store what is buffered and wait for what is under way; return why some of it was not stored."""
         owners = [
-            (thread, fence) for thread, fence in self._buffer
+            (thread, fence)
+            for thread, fence in self._buffer
             if thread_id in (None, thread) and (epoch is None or fence is None or fence.epoch == epoch)
         ]
         flying = [future for future, thread in self._flying.items() if thread_id in (None, thread)]

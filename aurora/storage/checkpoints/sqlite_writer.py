@@ -38,10 +38,17 @@ ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE SE
     task_path = excluded.task_path, channel = excluded.channel, type = excluded.type, value = excluded.value
 WHERE excluded.idx < 0
 """
-_PASSING = frozenset({
-    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_INTERRUPT,
-})
+_PASSING = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_INTERRUPT,
+    }
+)
 
 
 class SqliteWriter:
@@ -97,8 +104,9 @@ class SqliteWriter:
             outcomes = self._store(changes)
         except Exception as error:  # noqa: BLE001  (whatever it is belongs to a run, not to this thread)
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
-                return failures(StorageUnavailable, "the database is locked or cannot be written",
-                                count=len(changes), cause=error)
+                return failures(
+                    StorageUnavailable, "the database is locked or cannot be written", count=len(changes), cause=error
+                )
             if len(changes) > 1:  # one run's rows were refused: find out whose, and store the others
                 return [self._commit([change])[0] for change in changes]
             return failures(StorageError, "the database refused a checkpoint", count=1, cause=error)
@@ -110,8 +118,8 @@ class SqliteWriter:
         execute("BEGIN IMMEDIATE")
         try:
             outcomes: list[Outcome] = [
-                None if fence is None
-                or execute(_HOLDS, (fence.task_id.hex, fence.epoch, fence.thread_id)).fetchone()
+                None
+                if fence is None or execute(_HOLDS, (fence.task_id.hex, fence.epoch, fence.thread_id)).fetchone()
                 else fence.lost()
                 for fence in (change.fence for change in changes)
             ]
@@ -136,8 +144,10 @@ async def open_sqlite_writer(path: str | None, *, patience: timedelta) -> AsyncI
         StorageUnavailable: the file cannot be opened.
     """
     if not path or ":memory:" in path or "mode=memory" in path:
-        raise ConfigError("the checkpoint saver needs a database file: it writes on a connection of its own, "
-                          "which cannot see a database in memory")
+        raise ConfigError(
+            "the checkpoint saver needs a database file: it writes on a connection of its own, "
+            "which cannot see a database in memory"
+        )
     try:
         connection = await asyncio.to_thread(_connect, path, patience)
     except sqlite3.Error as error:

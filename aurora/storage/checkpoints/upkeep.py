@@ -39,9 +39,13 @@ class Upkeep:
     async def delete_runs(self, run_ids: Sequence[str]) -> None:
         """Remove the checkpoints of these runs, their writes, and the values no other checkpoint uses."""
         async with self._engine.begin() as connection:
-            rows = (await connection.execute(
-                select(Checkpoint.thread_id, Checkpoint.checkpoint_ns, Checkpoint.checkpoint_id)
-                .where(Checkpoint.run_id.in_(run_ids)))).all()
+            rows = (
+                await connection.execute(
+                    select(Checkpoint.thread_id, Checkpoint.checkpoint_ns, Checkpoint.checkpoint_id).where(
+                        Checkpoint.run_id.in_(run_ids)
+                    )
+                )
+            ).all()
             await self._remove(connection, [(row[0], row[1], row[2]) for row in rows])
 
     async def prune(self, thread_ids: Sequence[str]) -> None:
@@ -59,13 +63,21 @@ class Upkeep:
         )
         place = and_(Checkpoint.thread_id == newest.c.thread_id, Checkpoint.checkpoint_ns == newest.c.checkpoint_ns)
         async with self._engine.begin() as connection:
-            rows = (await connection.execute(
-                select(Checkpoint.thread_id, Checkpoint.checkpoint_ns, Checkpoint.details)
-                .join(newest, and_(place, Checkpoint.checkpoint_id == newest.c.newest_id)))).all()
+            rows = (
+                await connection.execute(
+                    select(Checkpoint.thread_id, Checkpoint.checkpoint_ns, Checkpoint.details).join(
+                        newest, and_(place, Checkpoint.checkpoint_id == newest.c.newest_id)
+                    )
+                )
+            ).all()
             plain = {(row[0], row[1]) for row in rows if not row[2].get("counters_since_delta_snapshot")}
-            older = (await connection.execute(
-                select(Checkpoint.thread_id, Checkpoint.checkpoint_ns, Checkpoint.checkpoint_id)
-                .join(newest, and_(place, Checkpoint.checkpoint_id < newest.c.newest_id)))).all()
+            older = (
+                await connection.execute(
+                    select(Checkpoint.thread_id, Checkpoint.checkpoint_ns, Checkpoint.checkpoint_id).join(
+                        newest, and_(place, Checkpoint.checkpoint_id < newest.c.newest_id)
+                    )
+                )
+            ).all()
             await self._remove(connection, [(row[0], row[1], row[2]) for row in older if (row[0], row[1]) in plain])
 
     async def copy(self, source_id: str, target_id: str) -> None:
@@ -86,7 +98,7 @@ class Upkeep:
 
     async def _remove(self, connection: AsyncConnection, keys: list[tuple[str, str, str]]) -> None:
         for start in range(0, len(keys), _CHUNK):
-            chunk = keys[start:start + _CHUNK]
+            chunk = keys[start : start + _CHUNK]
             for table in (Write, Checkpoint):
                 key = tuple_(table.thread_id, table.checkpoint_ns, table.checkpoint_id)
                 await connection.execute(delete(table).where(key.in_(chunk)))
@@ -101,7 +113,8 @@ class Upkeep:
         here = and_(Blob.thread_id == place[0], Blob.checkpoint_ns == place[1])
         listed = {(row[0], row[1]) for row in await connection.execute(select(Blob.channel, Blob.version).where(here))}
         states = await connection.execute(
-            select(Checkpoint.data).where(Checkpoint.thread_id == place[0], Checkpoint.checkpoint_ns == place[1]))
+            select(Checkpoint.data).where(Checkpoint.thread_id == place[0], Checkpoint.checkpoint_ns == place[1])
+        )
         used = {
             (channel, str(version))
             for (data,) in states
@@ -109,5 +122,5 @@ class Upkeep:
         }
         unused = sorted(listed - used)
         for start in range(0, len(unused), _CHUNK):
-            chunk = unused[start:start + _CHUNK]
+            chunk = unused[start : start + _CHUNK]
             await connection.execute(delete(Blob).where(here, tuple_(Blob.channel, Blob.version).in_(chunk)))

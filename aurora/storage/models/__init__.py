@@ -11,7 +11,20 @@ from aurora.storage.models.task import RunModel, TaskModel
 from aurora.storage.models.verdict import VerdictModel
 
 __all__ = [
-    "AlertEntityModel", "AlertModel", "AlertRecordModel", "AlertRelationModel", "Base", "BatchModel", "CPSDeviceModel", "CaseModel",
-    "CheckpointBlobModel", "CheckpointModel", "CheckpointWriteModel", "IOCModel", "RejectedRecordModel",
-    "RunModel", "TaskModel", "VerdictModel",
+    "AlertEntityModel",
+    "AlertModel",
+    "AlertRecordModel",
+    "AlertRelationModel",
+    "Base",
+    "BatchModel",
+    "CPSDeviceModel",
+    "CaseModel",
+    "CheckpointBlobModel",
+    "CheckpointModel",
+    "CheckpointWriteModel",
+    "IOCModel",
+    "RejectedRecordModel",
+    "RunModel",
+    "TaskModel",
+    "VerdictModel",
 ]

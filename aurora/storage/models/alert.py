@@ -9,7 +9,18 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from aurora.storage.base import Base, BigInt, DEFAULT_TENANT, Digest, Id, Json, Tenant, UtcDateTime, current_moment, generated_id
+from aurora.storage.base import (
+    DEFAULT_TENANT,
+    Base,
+    BigInt,
+    Digest,
+    Id,
+    Json,
+    Tenant,
+    UtcDateTime,
+    current_moment,
+    generated_id,
+)
 
 
 class AlertModel(Base):

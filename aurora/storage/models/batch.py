@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from aurora.storage.base import Base, BigInt, DEFAULT_TENANT, Digest, Id, Json, Tenant, UtcDateTime, generated_id
+from aurora.storage.base import DEFAULT_TENANT, Base, BigInt, Digest, Id, Json, Tenant, UtcDateTime, generated_id
 
 
 class BatchModel(Base):

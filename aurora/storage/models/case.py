@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Boolean, Float, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from aurora.storage.base import Base, DEFAULT_TENANT, Id, Json, Tenant, UtcDateTime, current_moment, generated_id
+from aurora.storage.base import DEFAULT_TENANT, Base, Id, Json, Tenant, UtcDateTime, current_moment, generated_id
 
 
 class CaseModel(Base):

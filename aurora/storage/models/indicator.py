@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Float, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from aurora.storage.base import Base, DEFAULT_TENANT, Id, Tenant, UtcDateTime, current_moment, generated_id
+from aurora.storage.base import DEFAULT_TENANT, Base, Id, Tenant, UtcDateTime, current_moment, generated_id
 
 
 class IOCModel(Base):

@@ -81,10 +81,17 @@ class Alerts(Repository):
         first = _ALERTS.alias("first")
         stored: list[StoredAlert] = []
         for part in chunks(alert_ids):
-            query = (select(_ALERTS, _BATCHES.c.opened_at.label("batch_opened_at"), first.c.title.label("group_title"))
-                     .join(_BATCHES, _BATCHES.c.id == _ALERTS.c.batch_id)
-                     .join(first, first.c.id == _ALERTS.c.group_id)
-                     .where(_ALERTS.c.tenant == self._tenant, _ALERTS.c.id.in_(part)))
+            query = (
+                select(
+                    _ALERTS,
+                    _ALERTS.c.count.label("occurrences"),
+                    _BATCHES.c.opened_at.label("batch_opened_at"),
+                    first.c.title.label("group_title"),
+                )
+                .join(_BATCHES, _BATCHES.c.id == _ALERTS.c.batch_id)
+                .join(first, first.c.id == _ALERTS.c.group_id)
+                .where(_ALERTS.c.tenant == self._tenant, _ALERTS.c.id.in_(part))
+            )
             stored += [_stored(row) for row in await self._connection.execute(query)]
         return stored
 
@@ -98,8 +105,9 @@ class Alerts(Repository):
         """
         digits = text.replace("-", "").lower()
         if len(digits) == 32:
-            query = select(_RECORDS.c.alert_id).where(_RECORDS.c.tenant == self._tenant,
-                                                      _RECORDS.c.id == _uuid(text, digits))
+            query = select(_RECORDS.c.alert_id).where(
+                _RECORDS.c.tenant == self._tenant, _RECORDS.c.id == _uuid(text, digits)
+            )
             found = list((await self._connection.execute(query)).scalars())
         else:
             found = await self._ending_with(text, digits)
@@ -124,12 +132,24 @@ class Alerts(Repository):
                 found[row.record_id] = _outcome(row)
         return [found[each] for each in record_ids]
 
-    async def listed(self, *, verdict: str | None = None, severity: str | None = None, status: str | None = None,
-                     source: str | None = None, limit: int = 50, skip: int = 0) -> list[Outcome]:
+    async def listed(
+        self,
+        *,
+        verdict: str | None = None,
+        severity: str | None = None,
+        status: str | None = None,
+        source: str | None = None,
+        limit: int = 50,
+        skip: int = 0,
+    ) -> list[Outcome]:
         """Return alerts (not their duplicates), the newest first."""
         query = _outcomes().where(_ALERTS.c.tenant == self._tenant, _RECORDS.c.id == _ALERTS.c.id)
-        for column, value in ((_VERDICTS.c.label, verdict), (_ALERTS.c.severity, severity),
-                              (_ALERTS.c.status, status), (_ALERTS.c.source, source)):
+        for column, value in (
+            (_VERDICTS.c.label, verdict),
+            (_ALERTS.c.severity, severity),
+            (_ALERTS.c.status, status),
+            (_ALERTS.c.source, source),
+        ):
             if value is not None:
                 query = query.where(column == value)
         rows = await self._connection.execute(query.order_by(_ALERTS.c.id.desc()).limit(limit).offset(skip))
@@ -137,20 +157,31 @@ class Alerts(Repository):
 
     async def occurrences(self, alert_id: AlertId, *, limit: int) -> list[dict[str, Any]]:
         """Return (id, file, line, offset_bytes, event_time) of the first `limit` records of an alert, in time order."""
-        query = (select(_RECORDS.c.id, _RECORDS.c.file, _RECORDS.c.line, _RECORDS.c.offset_bytes, _RECORDS.c.event_time)
-                 .where(_RECORDS.c.tenant == self._tenant, _RECORDS.c.alert_id == alert_id)
-                 .order_by(_RECORDS.c.event_time, _RECORDS.c.id).limit(limit))
-        return [dict(row._mapping) for row in await self._connection.execute(query)]  # noqa: SLF001
+        query = (
+            select(_RECORDS.c.id, _RECORDS.c.file, _RECORDS.c.line, _RECORDS.c.offset_bytes, _RECORDS.c.event_time)
+            .where(_RECORDS.c.tenant == self._tenant, _RECORDS.c.alert_id == alert_id)
+            .order_by(_RECORDS.c.event_time, _RECORDS.c.id)
+            .limit(limit)
+        )
+        return [dict(row._mapping) for row in await self._connection.execute(query)]
 
     async def record(self, record_id: UUID) -> tuple[str, int, int]:
         """Return (file, line, byte offset) of the record that has this id."""
         query = select(_RECORDS.c.file, _RECORDS.c.line, _RECORDS.c.offset_bytes).where(
-            _RECORDS.c.tenant == self._tenant, _RECORDS.c.id == record_id)
+            _RECORDS.c.tenant == self._tenant, _RECORDS.c.id == record_id
+        )
         row = (await self._connection.execute(query)).one()
         return row.file, row.line, row.offset_bytes
 
-    async def conclude(self, alert_id: AlertId, *, verdict_id: VerdictId, case_id: CaseId | None = None,
-                       status: AlertStatus | None = None, observables: Sequence[Observable] = ()) -> None:
+    async def conclude(
+        self,
+        alert_id: AlertId,
+        *,
+        verdict_id: VerdictId,
+        case_id: CaseId | None = None,
+        status: AlertStatus | None = None,
+        observables: Sequence[Observable] = (),
+    ) -> None:
         """Point an alert to its verdict as it is now; where given, to its case, and set what else changed."""
         values: dict[str, Any] = {"verdict_id": verdict_id}
         if observables:
@@ -160,15 +191,24 @@ class Alerts(Repository):
         if status is not None:
             values["status"] = status.value
         await self._connection.execute(
-            update(_ALERTS).where(_ALERTS.c.tenant == self._tenant, _ALERTS.c.id == alert_id).values(**values))
+            update(_ALERTS).where(_ALERTS.c.tenant == self._tenant, _ALERTS.c.id == alert_id).values(**values)
+        )
 
 
 def _stored(row: Row[Any]) -> StoredAlert:
     return StoredAlert(
-        alert=to_domain(row._mapping), batch_id=row.batch_id,  # noqa: SLF001 - SQLAlchemy's public accessor of a row
-        batch_opened_at=row.batch_opened_at, group_id=row.group_id, group_title=UntrustedText(row.group_title),
-        dedup_hash=row.dedup_hash, first_seen=row.first_seen, last_seen=row.last_seen, count=row.count,
-        case_id=row.case_id, raw=row.raw_log or "")
+        alert=to_domain(row._mapping),
+        batch_id=row.batch_id,
+        batch_opened_at=row.batch_opened_at,
+        group_id=row.group_id,
+        group_title=UntrustedText(row.group_title),
+        dedup_hash=row.dedup_hash,
+        first_seen=row.first_seen,
+        last_seen=row.last_seen,
+        count=row.occurrences,
+        case_id=row.case_id,
+        raw=row.raw_log or "",
+    )
 
 
 def _uuid(text: str, digits: str) -> UUID:
@@ -180,29 +220,61 @@ def _uuid(text: str, digits: str) -> UUID:
 
 def _outcomes() -> Select[Any]:
     verdict = [column.label(f"v_{column.name}") for column in _VERDICTS.c]
-    run = (select(_TASKS.c.run_id).where(_TASKS.c.tenant == _ALERTS.c.tenant, _TASKS.c.alert_id == _ALERTS.c.id)
-           .order_by(_TASKS.c.id.desc()).limit(1).scalar_subquery())
-    return (select(_RECORDS.c.id.label("record_id"), _RECORDS.c.file, _RECORDS.c.line,
-                   _RECORDS.c.event_time.label("seen_at"), run.label("newest_run"), _ALERTS, *verdict)
-            .join(_ALERTS, _ALERTS.c.id == _RECORDS.c.alert_id)
-            .outerjoin(_VERDICTS, _VERDICTS.c.id == _ALERTS.c.verdict_id))
+    run = (
+        select(_TASKS.c.run_id)
+        .where(_TASKS.c.tenant == _ALERTS.c.tenant, _TASKS.c.alert_id == _ALERTS.c.id)
+        .order_by(_TASKS.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return (
+        select(
+            _RECORDS.c.id.label("record_id"),
+            _RECORDS.c.file,
+            _RECORDS.c.line,
+            _RECORDS.c.event_time.label("seen_at"),
+            run.label("newest_run"),
+            _ALERTS,
+            *verdict,
+        )
+        .join(_ALERTS, _ALERTS.c.id == _RECORDS.c.alert_id)
+        .outerjoin(_VERDICTS, _VERDICTS.c.id == _ALERTS.c.verdict_id)
+    )
 
 
 def _outcome(row: Row[Any]) -> Outcome:
-    values = row._mapping  # noqa: SLF001 - SQLAlchemy's public accessor of a row
+    values = row._mapping
     verdict = None
     if values["v_id"] is not None:
         verdict = {column.name: values[f"v_{column.name}"] for column in _VERDICTS.c}
-    return Outcome(record_id=values["record_id"], file=values["file"], line=values["line"], run_id=values["newest_run"],
-                   alert={column.name: values[column] for column in _ALERTS.c}, verdict=verdict,
-                   event_time=values["seen_at"])
+    return Outcome(
+        record_id=values["record_id"],
+        file=values["file"],
+        line=values["line"],
+        run_id=values["newest_run"],
+        alert={column.name: values[column] for column in _ALERTS.c},
+        verdict=verdict,
+        event_time=values["seen_at"],
+    )
 
 
 def to_domain(row: Mapping[Any, Any]) -> Alert:
     """Return the domain alert of a row of the alerts table."""
-    return Alert.model_validate({
-        "id": row["id"], "title": row["title"], "description": row["description"] or "",
-        "severity": row["severity"], "status": row["status"], "source": row["source"],
-        "format": row["format"] or "aurora", "product": row["product"] or "", "rule": row["rule"] or "",
-        "time": row["event_time"], "entities": row["entities"], "observables": row["iocs"],
-        "mitre_techniques": row["mitre_techniques"], "fields": row["fields"]})
+    return Alert.model_validate(
+        {
+            "id": row["id"],
+            "title": row["title"],
+            "description": row["description"] or "",
+            "severity": row["severity"],
+            "status": row["status"],
+            "source": row["source"],
+            "format": row["format"] or "aurora",
+            "product": row["product"] or "",
+            "rule": row["rule"] or "",
+            "time": row["event_time"],
+            "entities": row["entities"],
+            "observables": row["iocs"],
+            "mitre_techniques": row["mitre_techniques"],
+            "fields": row["fields"],
+        }
+    )

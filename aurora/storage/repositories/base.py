@@ -32,7 +32,7 @@ class Repository:
 def table_of(model: type[DeclarativeBase]) -> Table:
     """Return the Core table of a model."""
     table = model.__table__
-    assert isinstance(table, Table)  # noqa: S101 - narrows the type; a mapped class always has a Table
+    assert isinstance(table, Table)
     return table
 
 

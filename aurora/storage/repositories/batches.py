@@ -33,35 +33,51 @@ class Batches(Repository):
         """Return the newest batch of the same inputs that was not finished."""
         query = (
             select(_BATCHES.c.id, _BATCHES.c.state, _BATCHES.c.opened_at)
-            .where(_BATCHES.c.tenant == self._tenant, _BATCHES.c.inputs_digest == inputs_digest,
-                   _BATCHES.c.state != "done")
-            .order_by(_BATCHES.c.id.desc()).limit(1)
+            .where(
+                _BATCHES.c.tenant == self._tenant, _BATCHES.c.inputs_digest == inputs_digest, _BATCHES.c.state != "done"
+            )
+            .order_by(_BATCHES.c.id.desc())
+            .limit(1)
         )
         row = (await self._connection.execute(query)).first()
         return None if row is None else Batch(BatchId(row.id), row.state, row.opened_at)
 
     async def open(self, batch: Batch, *, inputs: Sequence[str], inputs_digest: bytes) -> None:
         """Write a new batch."""
-        await self._connection.execute(insert(_BATCHES).values(
-            id=batch.id, tenant=self._tenant, inputs_digest=inputs_digest, inputs=list(inputs),
-            state=batch.state, counts={}, opened_at=batch.opened_at))
+        await self._connection.execute(
+            insert(_BATCHES).values(
+                id=batch.id,
+                tenant=self._tenant,
+                inputs_digest=inputs_digest,
+                inputs=list(inputs),
+                state=batch.state,
+                counts={},
+                opened_at=batch.opened_at,
+            )
+        )
 
     async def accepted(self, batch: BatchId, *, at: datetime) -> None:
         """Mark that the whole input was read; an already finished batch stays finished."""
         await self._connection.execute(
-            update(_BATCHES).where(_BATCHES.c.tenant == self._tenant, _BATCHES.c.id == batch,
-                                   _BATCHES.c.state == "accepting").values(state="accepted", accepted_at=at))
+            update(_BATCHES)
+            .where(_BATCHES.c.tenant == self._tenant, _BATCHES.c.id == batch, _BATCHES.c.state == "accepting")
+            .values(state="accepted", accepted_at=at)
+        )
 
     async def finished(self, batch: BatchId, *, counts: Mapping[str, int], at: datetime) -> None:
         """Mark that every alert of it has its verdict."""
         await self._connection.execute(
-            update(_BATCHES).where(_BATCHES.c.tenant == self._tenant, _BATCHES.c.id == batch)
-            .values(state="done", counts=dict(counts), finished_at=at))
+            update(_BATCHES)
+            .where(_BATCHES.c.tenant == self._tenant, _BATCHES.c.id == batch)
+            .values(state="done", counts=dict(counts), finished_at=at)
+        )
 
     async def reject(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep records that cannot be used; one that was kept before stays as it is."""
         if rows:
-            statement = self._insert(_REJECTED).on_conflict_do_nothing(index_elements=["tenant", "record_key", "reason"])
+            statement = self._insert(_REJECTED).on_conflict_do_nothing(
+                index_elements=["tenant", "record_key", "reason"]
+            )
             await self._connection.execute(statement, [{"tenant": self._tenant, **row} for row in rows])
 
     async def rejected(self, *, batch: BatchId | None = None, limit: int = 100) -> list[dict[str, Any]]:
@@ -70,4 +86,4 @@ class Batches(Repository):
         if batch is not None:
             query = query.where(_REJECTED.c.batch_id == batch)
         rows = await self._connection.execute(query.order_by(_REJECTED.c.id.desc()).limit(limit))
-        return [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public accessor of a row
+        return [dict(row._mapping) for row in rows]

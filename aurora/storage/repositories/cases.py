@@ -23,40 +23,74 @@ class Cases(Repository):
     async def open(self, case: Case, *, group_id: UUID) -> CaseId:
         """Open the case of a group of alerts unless it is open already; return its id."""
         await self._connection.execute(
-            self._insert(_CASES).values(
-                id=case.id, tenant=self._tenant, group_id=group_id, title=str.__str__(case.title),
-                severity=case.severity.value, status=case.status.value, confidence=case.confidence,
-                techniques=list(case.techniques), iocs=[], is_cps=False, created_at=case.created_at,
-                updated_at=case.created_at)
-            .on_conflict_do_nothing(index_elements=["tenant", "group_id"]))
+            self._insert(_CASES)
+            .values(
+                id=case.id,
+                tenant=self._tenant,
+                group_id=group_id,
+                title=str.__str__(case.title),
+                severity=case.severity.value,
+                status=case.status.value,
+                confidence=case.confidence,
+                techniques=list(case.techniques),
+                iocs=[],
+                is_cps=False,
+                created_at=case.created_at,
+                updated_at=case.created_at,
+            )
+            .on_conflict_do_nothing(index_elements=["tenant", "group_id"])
+        )
         return case.id
 
     async def of_batch(self, batch: BatchId) -> list[CaseId]:
         """Return the cases that alerts of a batch belong to."""
         query = select(_ALERTS.c.case_id).where(
-            _ALERTS.c.tenant == self._tenant, _ALERTS.c.batch_id == batch, _ALERTS.c.case_id.is_not(None))
+            _ALERTS.c.tenant == self._tenant, _ALERTS.c.batch_id == batch, _ALERTS.c.case_id.is_not(None)
+        )
         return sorted(CaseId(each) for each in (await self._connection.execute(query.distinct())).scalars())
 
     async def refresh(self, case_ids: Sequence[CaseId], *, now: datetime) -> None:
         """Sum up, for each case, what its alerts say: worst severity, highest confidence, techniques, observables."""
         for part in chunks(case_ids, 100):
-            query = (select(_ALERTS.c.case_id, _ALERTS.c.severity, _ALERTS.c.iocs, _VERDICTS.c.techniques,
-                            _VERDICTS.c.confidence)
-                     .join(_VERDICTS, _VERDICTS.c.id == _ALERTS.c.verdict_id)
-                     .where(_ALERTS.c.tenant == self._tenant, _ALERTS.c.case_id.in_(part)))
+            query = (
+                select(
+                    _ALERTS.c.case_id,
+                    _ALERTS.c.severity,
+                    _ALERTS.c.iocs,
+                    _VERDICTS.c.techniques,
+                    _VERDICTS.c.confidence,
+                )
+                .join(_VERDICTS, _VERDICTS.c.id == _ALERTS.c.verdict_id)
+                .where(_ALERTS.c.tenant == self._tenant, _ALERTS.c.case_id.in_(part))
+            )
             sums: dict[UUID, dict[str, Any]] = {}
             for row in await self._connection.execute(query):
                 _add(sums.setdefault(row.case_id, _nothing()), row)
-            statement = (update(_CASES)
-                         .where(_CASES.c.tenant == self._tenant, _CASES.c.id == bindparam("case"))
-                         .values(severity=bindparam("severity"), confidence=bindparam("confidence"),
-                                 techniques=bindparam("techniques"), iocs=bindparam("iocs"), updated_at=now))
+            statement = (
+                update(_CASES)
+                .where(_CASES.c.tenant == self._tenant, _CASES.c.id == bindparam("case"))
+                .values(
+                    severity=bindparam("severity"),
+                    confidence=bindparam("confidence"),
+                    techniques=bindparam("techniques"),
+                    iocs=bindparam("iocs"),
+                    updated_at=now,
+                )
+            )
             if sums:
-                await self._connection.execute(statement, [
-                    {"case": case_id, "severity": each["severity"].value, "confidence": each["confidence"],
-                     "techniques": sorted(each["techniques"]),
-                     "iocs": [{"type": kind, "value": value} for kind, value in sorted(each["iocs"])]}
-                    for case_id, each in sums.items()])
+                await self._connection.execute(
+                    statement,
+                    [
+                        {
+                            "case": case_id,
+                            "severity": each["severity"].value,
+                            "confidence": each["confidence"],
+                            "techniques": sorted(each["techniques"]),
+                            "iocs": [{"type": kind, "value": value} for kind, value in sorted(each["iocs"])],
+                        }
+                        for case_id, each in sums.items()
+                    ],
+                )
 
     async def by_id(self, ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
         """Return these cases as plain columns, by id; unknown ids are left out."""
@@ -64,7 +98,7 @@ class Cases(Repository):
         for part in chunks(ids):
             query = select(_CASES).where(_CASES.c.tenant == self._tenant, _CASES.c.id.in_(part))
             for row in await self._connection.execute(query):
-                found[row.id] = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public accessor of a row
+                found[row.id] = dict(row._mapping)
         return found
 
 

@@ -42,7 +42,8 @@ class Correlation(Repository):
     async def span(self, batch: BatchId) -> tuple[int, datetime, datetime] | None:
         """Return (alerts, earliest, latest moment) of a batch, or `None` if it brought no new alert."""
         query = select(func.count(), func.min(_ALERTS.c.first_seen), func.max(_ALERTS.c.first_seen)).where(
-            _ALERTS.c.tenant == self._tenant, _ALERTS.c.batch_id == batch)
+            _ALERTS.c.tenant == self._tenant, _ALERTS.c.batch_id == batch
+        )
         count, earliest, latest = (await self._connection.execute(query)).one()
         return (count, earliest, latest) if count else None
 
@@ -51,20 +52,50 @@ class Correlation(Repository):
 
         Alerts of later batches do not count, so that later input changes nothing.
         """
-        mine = (select(_ENTITIES.c.type, _ENTITIES.c.value)
-                .where(_ENTITIES.c.tenant == self._tenant, _ENTITIES.c.batch_id == batch).distinct().subquery())
-        query = (select(_ENTITIES.c.type, _ENTITIES.c.value, _ENTITIES.c.alert_id, _ENTITIES.c.event_time,
-                        _ALERTS.c.batch_id, _ALERTS.c.batch_seq, _ALERTS.c.group_id, _ALERTS.c.source, _ALERTS.c.rule,
-                        _ALERTS.c.severity, _ALERTS.c.mitre_techniques)
-                 .join(mine, (mine.c.type == _ENTITIES.c.type) & (mine.c.value == _ENTITIES.c.value))
-                 .join(_ALERTS, _ALERTS.c.id == _ENTITIES.c.alert_id)
-                 .where(_ENTITIES.c.tenant == self._tenant, _ENTITIES.c.event_time.between(since, until),
-                        _ENTITIES.c.batch_id <= batch)
-                 .order_by(_ENTITIES.c.type, _ENTITIES.c.value, _ENTITIES.c.event_time, _ENTITIES.c.alert_id))
+        mine = (
+            select(_ENTITIES.c.type, _ENTITIES.c.value)
+            .where(_ENTITIES.c.tenant == self._tenant, _ENTITIES.c.batch_id == batch)
+            .distinct()
+            .subquery()
+        )
+        query = (
+            select(
+                _ENTITIES.c.type,
+                _ENTITIES.c.value,
+                _ENTITIES.c.alert_id,
+                _ENTITIES.c.event_time,
+                _ALERTS.c.batch_id,
+                _ALERTS.c.batch_seq,
+                _ALERTS.c.group_id,
+                _ALERTS.c.source,
+                _ALERTS.c.rule,
+                _ALERTS.c.severity,
+                _ALERTS.c.mitre_techniques,
+            )
+            .join(mine, (mine.c.type == _ENTITIES.c.type) & (mine.c.value == _ENTITIES.c.value))
+            .join(_ALERTS, _ALERTS.c.id == _ENTITIES.c.alert_id)
+            .where(
+                _ENTITIES.c.tenant == self._tenant,
+                _ENTITIES.c.event_time.between(since, until),
+                _ENTITIES.c.batch_id <= batch,
+            )
+            .order_by(_ENTITIES.c.type, _ENTITIES.c.value, _ENTITIES.c.event_time, _ENTITIES.c.alert_id)
+        )
         async with self._connection.stream(query) as rows:
             async for row in rows:
-                yield Sharer(row.type, row.value, row.alert_id, row.event_time, row.batch_id, row.batch_seq,
-                             row.group_id, row.source, row.rule or "", row.severity, row.mitre_techniques)
+                yield Sharer(
+                    row.type,
+                    row.value,
+                    row.alert_id,
+                    row.event_time,
+                    row.batch_id,
+                    row.batch_seq,
+                    row.group_id,
+                    row.source,
+                    row.rule or "",
+                    row.severity,
+                    row.mitre_techniques,
+                )
 
     async def relate(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write what alerts share: columns of `alert_relations`, without the tenant."""
@@ -75,27 +106,38 @@ class Correlation(Repository):
         """Return the relations of alerts, by alert, sorted by type and value."""
         found: dict[UUID, list[Mapping[str, Any]]] = {}
         for part in chunks(alert_ids):
-            query = (select(_RELATIONS)
-                     .where(_RELATIONS.c.tenant == self._tenant, _RELATIONS.c.alert_id.in_(part))
-                     .order_by(_RELATIONS.c.type, _RELATIONS.c.value))
+            query = (
+                select(_RELATIONS)
+                .where(_RELATIONS.c.tenant == self._tenant, _RELATIONS.c.alert_id.in_(part))
+                .order_by(_RELATIONS.c.type, _RELATIONS.c.value)
+            )
             for row in await self._connection.execute(query):
-                found.setdefault(row.alert_id, []).append(dict(row._mapping))  # noqa: SLF001
+                found.setdefault(row.alert_id, []).append(dict(row._mapping))
         return found
 
     async def ids(self, batch: BatchId) -> AsyncIterator[tuple[int, UUID]]:
         """Yield (position, alert id) of a batch."""
-        query = select(_ALERTS.c.batch_seq, _ALERTS.c.id).where(
-            _ALERTS.c.tenant == self._tenant, _ALERTS.c.batch_id == batch).order_by(_ALERTS.c.batch_seq)
+        query = (
+            select(_ALERTS.c.batch_seq, _ALERTS.c.id)
+            .where(_ALERTS.c.tenant == self._tenant, _ALERTS.c.batch_id == batch)
+            .order_by(_ALERTS.c.batch_seq)
+        )
         async with self._connection.stream(query) as rows:
             async for row in rows:
                 yield row.batch_seq, row.id
 
     async def regroup(self, batch: BatchId, groups: Sequence[tuple[int, UUID]]) -> None:
         """Write the groups of alerts of a batch, given as (position, group id)."""
-        statement = (update(_ALERTS)
-                     .where(_ALERTS.c.tenant == self._tenant, _ALERTS.c.batch_id == bindparam("batch"),
-                            _ALERTS.c.batch_seq == bindparam("seq"))
-                     .values(group_id=bindparam("group")))
+        statement = (
+            update(_ALERTS)
+            .where(
+                _ALERTS.c.tenant == self._tenant,
+                _ALERTS.c.batch_id == bindparam("batch"),
+                _ALERTS.c.batch_seq == bindparam("seq"),
+            )
+            .values(group_id=bindparam("group"))
+        )
         for part in chunks(groups):
             await self._connection.execute(
-                statement, [{"batch": batch, "seq": seq, "group": group} for seq, group in part])
+                statement, [{"batch": batch, "seq": seq, "group": group} for seq, group in part]
+            )

@@ -37,7 +37,8 @@ class Intake(Repository):
         found: dict[bytes, tuple[UUID, UUID]] = {}
         for part in chunks(keys):
             query = select(_RECORDS.c.record_key, _RECORDS.c.id, _RECORDS.c.alert_id).where(
-                _RECORDS.c.tenant == self._tenant, _RECORDS.c.record_key.in_(part))
+                _RECORDS.c.tenant == self._tenant, _RECORDS.c.record_key.in_(part)
+            )
             found.update({row.record_key: (row.id, row.alert_id) for row in await self._connection.execute(query)})
         return found
 
@@ -45,28 +46,51 @@ class Intake(Repository):
         """Return the alerts of these fingerprints that are not closed."""
         found: dict[str, list[Known]] = {}
         for part in chunks(fingerprints):
-            query = select(_ALERTS.c.dedup_hash, _ALERTS.c.id, _ALERTS.c.first_seen, _ALERTS.c.last_seen,
-                           _ALERTS.c.count).where(
-                _ALERTS.c.tenant == self._tenant, _ALERTS.c.dedup_hash.in_(part), _ALERTS.c.status.not_in(_CLOSED))
+            query = select(
+                _ALERTS.c.dedup_hash,
+                _ALERTS.c.id,
+                _ALERTS.c.first_seen,
+                _ALERTS.c.last_seen,
+                _ALERTS.c.count.label("occurrences"),
+            ).where(_ALERTS.c.tenant == self._tenant, _ALERTS.c.dedup_hash.in_(part), _ALERTS.c.status.not_in(_CLOSED))
             for row in await self._connection.execute(query):
-                found.setdefault(row.dedup_hash, []).append(Known(row.id, row.first_seen, row.last_seen, row.count))
+                found.setdefault(row.dedup_hash, []).append(
+                    Known(row.id, row.first_seen, row.last_seen, row.occurrences)
+                )
         return found
 
-    async def add(self, *, alerts: Sequence[Mapping[str, Any]], entities: Sequence[Mapping[str, Any]],
-                  tasks: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]],
-                  records: Sequence[Mapping[str, Any]]) -> None:
+    async def add(
+        self,
+        *,
+        alerts: Sequence[Mapping[str, Any]],
+        entities: Sequence[Mapping[str, Any]],
+        tasks: Sequence[Mapping[str, Any]],
+        runs: Sequence[Mapping[str, Any]],
+        records: Sequence[Mapping[str, Any]],
+    ) -> None:
         """Insert a chunk. The task rows are the outbox: they exist exactly when their alerts do."""
-        for table, rows in ((_ALERTS, alerts), (_ENTITIES, entities), (_TASKS, tasks), (_RUNS, runs),
-                            (_RECORDS, records)):
+        for table, rows in (
+            (_ALERTS, alerts),
+            (_ENTITIES, entities),
+            (_TASKS, tasks),
+            (_RUNS, runs),
+            (_RECORDS, records),
+        ):
             if rows:
                 await self._connection.execute(insert(table), rows)
 
     async def seen_again(self, known: Sequence[Known]) -> None:
         """Write the counts and times of alerts that occurred again."""
         if known:
-            statement = (update(_ALERTS)
-                         .where(_ALERTS.c.tenant == self._tenant, _ALERTS.c.id == bindparam("alert"))
-                         .values(count=bindparam("n"), first_seen=bindparam("first"), last_seen=bindparam("last")))
-            await self._connection.execute(statement, [
-                {"alert": each.id, "n": each.count, "first": each.first_seen, "last": each.last_seen}
-                for each in known])
+            statement = (
+                update(_ALERTS)
+                .where(_ALERTS.c.tenant == self._tenant, _ALERTS.c.id == bindparam("alert"))
+                .values(count=bindparam("n"), first_seen=bindparam("first"), last_seen=bindparam("last"))
+            )
+            await self._connection.execute(
+                statement,
+                [
+                    {"alert": each.id, "n": each.count, "first": each.first_seen, "last": each.last_seen}
+                    for each in known
+                ],
+            )

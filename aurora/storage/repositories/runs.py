@@ -28,10 +28,16 @@ class Runs(Repository):
 
     async def finished(self, runs: Sequence[Mapping[str, Any]]) -> None:
         """Note how runs ended: `run`, `outcome`, `version` of the graph, `started` (last attempt), `finished`."""
-        statement = (update(_RUNS)
-                     .where(_RUNS.c.tenant == self._tenant, _RUNS.c.id == bindparam("run"))
-                     .values(outcome=bindparam("outcome"), graph_version=bindparam("version"),
-                             started_at=bindparam("started"), finished_at=bindparam("finished")))
+        statement = (
+            update(_RUNS)
+            .where(_RUNS.c.tenant == self._tenant, _RUNS.c.id == bindparam("run"))
+            .values(
+                outcome=bindparam("outcome"),
+                graph_version=bindparam("version"),
+                started_at=bindparam("started"),
+                finished_at=bindparam("finished"),
+            )
+        )
         await self._connection.execute(statement, list(runs))
 
     async def get(self, run_id: UUID) -> dict[str, Any]:
@@ -41,13 +47,15 @@ class Runs(Repository):
             NotFound: there is no such run.
         """
         task = [column.label(f"task_{column.name}") for column in _TASKS.c]
-        query = (select(*[column for column in _RUNS.c if column.name != "task_id"], *task)
-                 .join(_TASKS, _TASKS.c.id == _RUNS.c.task_id)
-                 .where(_RUNS.c.tenant == self._tenant, _RUNS.c.id == run_id))
+        query = (
+            select(*[column for column in _RUNS.c if column.name != "task_id"], *task)
+            .join(_TASKS, _TASKS.c.id == _RUNS.c.task_id)
+            .where(_RUNS.c.tenant == self._tenant, _RUNS.c.id == run_id)
+        )
         row = (await self._connection.execute(query)).first()
         if row is None:
             raise NotFound(f"there is no run {run_id}", run_id=str(run_id))
-        return dict(row._mapping)  # noqa: SLF001
+        return dict(row._mapping)
 
     async def resolve(self, text: str) -> RunId:
         """Return the run that an id, or its unambiguous end of at least four digits, names.
@@ -64,22 +72,36 @@ class Runs(Repository):
         stream = await self._connection.stream(query)
         found = [row.id async for row in stream if row.id.hex.endswith(digits)]
         if len(found) != 1:
-            raise NotFound(f"{'more than one' if found else 'no'} run has the id {text[:40]!r}; "
-                           "`aurora alerts show ID` names the run of an alert")
+            raise NotFound(
+                f"{'more than one' if found else 'no'} run has the id {text[:40]!r}; "
+                "`aurora alerts show ID` names the run of an alert"
+            )
         return RunId(found[0])
 
     async def steps(self, thread_id: str) -> list[Step]:
         """Return the durable steps of a thread in order; the caller found the thread through its tenant's task."""
-        named = {row.checkpoint_id: row.task_path for row in await self._connection.execute(
-            select(_WRITES.c.checkpoint_id, _WRITES.c.task_path).where(
-                _WRITES.c.thread_id == thread_id, _WRITES.c.checkpoint_ns == "")
-            .order_by(_WRITES.c.checkpoint_id, _WRITES.c.task_path.desc()))}
-        query = (select(_CHECKPOINTS.c.checkpoint_id, _CHECKPOINTS.c.parent_id, _CHECKPOINTS.c.metadata)
-                 .where(_CHECKPOINTS.c.thread_id == thread_id, _CHECKPOINTS.c.checkpoint_ns == "")
-                 .order_by(_CHECKPOINTS.c.checkpoint_id))
-        return [Step(number=int(row.metadata.get("step", 0)), source=str(row.metadata.get("source", "")),
-                     task_path=named.get(row.parent_id, ""), at=_moment_of(row.checkpoint_id))
-                for row in await self._connection.execute(query)]
+        named = {
+            row.checkpoint_id: row.task_path
+            for row in await self._connection.execute(
+                select(_WRITES.c.checkpoint_id, _WRITES.c.task_path)
+                .where(_WRITES.c.thread_id == thread_id, _WRITES.c.checkpoint_ns == "")
+                .order_by(_WRITES.c.checkpoint_id, _WRITES.c.task_path.desc())
+            )
+        }
+        query = (
+            select(_CHECKPOINTS.c.checkpoint_id, _CHECKPOINTS.c.parent_id, _CHECKPOINTS.c.metadata)
+            .where(_CHECKPOINTS.c.thread_id == thread_id, _CHECKPOINTS.c.checkpoint_ns == "")
+            .order_by(_CHECKPOINTS.c.checkpoint_id)
+        )
+        return [
+            Step(
+                number=int(row.metadata.get("step", 0)),
+                source=str(row.metadata.get("source", "")),
+                task_path=named.get(row.parent_id, ""),
+                at=_moment_of(row.checkpoint_id),
+            )
+            for row in await self._connection.execute(query)
+        ]
 
 
 @dataclass(frozen=True, slots=True)

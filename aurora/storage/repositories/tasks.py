@@ -20,25 +20,39 @@ _TASKS = table_of(TaskModel)
 class Tasks(Repository):
     """Tasks of one tenant."""
 
-    async def claim(self, *, owner: str, now: datetime, lease_until: datetime, alerts: Sequence[AlertId],
-                    limit: int) -> list[Task]:
+    async def claim(
+        self, *, owner: str, now: datetime, lease_until: datetime, alerts: Sequence[AlertId], limit: int
+    ) -> list[Task]:
         """Take up to `limit` tasks of these alerts that are queued, or whose lease ran out.
 
         The epoch grows with every claim, so a former owner that wakes up late writes nothing.
         """
-        claimable = or_(_TASKS.c.state == TaskState.QUEUED,
-                        and_(_TASKS.c.state == TaskState.RUNNING, _TASKS.c.lease_until < now))
-        wanted = (select(_TASKS.c.id).where(_TASKS.c.tenant == self._tenant, _TASKS.c.alert_id.in_(alerts), claimable)
-                  .order_by(_TASKS.c.priority.desc(), _TASKS.c.id).limit(limit))
+        claimable = or_(
+            _TASKS.c.state == TaskState.QUEUED, and_(_TASKS.c.state == TaskState.RUNNING, _TASKS.c.lease_until < now)
+        )
+        wanted = (
+            select(_TASKS.c.id)
+            .where(_TASKS.c.tenant == self._tenant, _TASKS.c.alert_id.in_(alerts), claimable)
+            .order_by(_TASKS.c.priority.desc(), _TASKS.c.id)
+            .limit(limit)
+        )
         if self._connection.dialect.name == "postgresql":
             wanted = wanted.with_for_update(skip_locked=True)
         # A CTE, because PostgreSQL may run a plain subquery with LIMIT … FOR UPDATE more than once
         # and then claims more than the limit.
         chosen = wanted.cte("chosen")
-        statement = (update(_TASKS).where(_TASKS.c.tenant == self._tenant, _TASKS.c.id.in_(select(chosen.c.id)))
-                     .values(state=TaskState.RUNNING, epoch=_TASKS.c.epoch + 1, attempt=_TASKS.c.attempt + 1,
-                             owner=owner, lease_until=lease_until)
-                     .returning(_TASKS))
+        statement = (
+            update(_TASKS)
+            .where(_TASKS.c.tenant == self._tenant, _TASKS.c.id.in_(select(chosen.c.id)))
+            .values(
+                state=TaskState.RUNNING,
+                epoch=_TASKS.c.epoch + 1,
+                attempt=_TASKS.c.attempt + 1,
+                owner=owner,
+                lease_until=lease_until,
+            )
+            .returning(_TASKS)
+        )
         rows = (await self._connection.execute(statement)).all()
         return sorted((_task(row) for row in rows), key=lambda task: (-task.priority, task.id))
 
@@ -48,8 +62,12 @@ class Tasks(Repository):
         Raises:
             LeaseLost: another worker claimed it, or it was settled; write nothing.
         """
-        query = select(_TASKS.c.id).where(_TASKS.c.tenant == self._tenant, _TASKS.c.id == task.id,
-                                          _TASKS.c.epoch == task.epoch, _TASKS.c.state == TaskState.RUNNING)
+        query = select(_TASKS.c.id).where(
+            _TASKS.c.tenant == self._tenant,
+            _TASKS.c.id == task.id,
+            _TASKS.c.epoch == task.epoch,
+            _TASKS.c.state == TaskState.RUNNING,
+        )
         if self._connection.dialect.name == "postgresql":
             query = query.with_for_update()
         if (await self._connection.execute(query)).first() is None:
@@ -59,10 +77,17 @@ class Tasks(Repository):
         """Renew leases; return the ids of the tasks that are still ours."""
         kept: set[UUID] = set()
         for task in tasks:
-            statement = (update(_TASKS)
-                         .where(_TASKS.c.tenant == self._tenant, _TASKS.c.id == task.id,
-                                _TASKS.c.epoch == task.epoch, _TASKS.c.state == TaskState.RUNNING)
-                         .values(lease_until=lease_until).returning(_TASKS.c.id))
+            statement = (
+                update(_TASKS)
+                .where(
+                    _TASKS.c.tenant == self._tenant,
+                    _TASKS.c.id == task.id,
+                    _TASKS.c.epoch == task.epoch,
+                    _TASKS.c.state == TaskState.RUNNING,
+                )
+                .values(lease_until=lease_until)
+                .returning(_TASKS.c.id)
+            )
             kept.update((await self._connection.execute(statement)).scalars())
         return kept
 
@@ -72,20 +97,32 @@ class Tasks(Repository):
         Raises:
             LeaseLost: another worker owns it; its state was not touched.
         """
-        statement = (update(_TASKS)
-                     .where(_TASKS.c.tenant == self._tenant, _TASKS.c.id == task.id, _TASKS.c.epoch == task.epoch,
-                            _TASKS.c.state == TaskState.RUNNING)
-                     .values(state=state, lease_until=None, owner=None, finished_at=None if state.is_open else now, error=error)
-                     .returning(_TASKS.c.id))
+        statement = (
+            update(_TASKS)
+            .where(
+                _TASKS.c.tenant == self._tenant,
+                _TASKS.c.id == task.id,
+                _TASKS.c.epoch == task.epoch,
+                _TASKS.c.state == TaskState.RUNNING,
+            )
+            .values(state=state, lease_until=None, owner=None, finished_at=None if state.is_open else now, error=error)
+            .returning(_TASKS.c.id)
+        )
         if (await self._connection.execute(statement)).first() is None:
             raise LeaseLost("another worker owns this task now", task_id=str(task.id), epoch=task.epoch)
 
     async def succeeded(self, tasks: Sequence[Task], *, now: datetime) -> None:
         """End tasks whose runs came to their end; one that has another owner by now is left alone."""
-        statement = (update(_TASKS)
-                     .where(_TASKS.c.tenant == self._tenant, _TASKS.c.id == bindparam("task"),
-                            _TASKS.c.epoch == bindparam("held"), _TASKS.c.state == TaskState.RUNNING)
-                     .values(state=TaskState.SUCCEEDED, lease_until=None, owner=None, finished_at=now))
+        statement = (
+            update(_TASKS)
+            .where(
+                _TASKS.c.tenant == self._tenant,
+                _TASKS.c.id == bindparam("task"),
+                _TASKS.c.epoch == bindparam("held"),
+                _TASKS.c.state == TaskState.RUNNING,
+            )
+            .values(state=TaskState.SUCCEEDED, lease_until=None, owner=None, finished_at=now)
+        )
         await self._connection.execute(statement, [{"task": task.id, "held": task.epoch} for task in tasks])
 
     async def owners(self) -> list[str]:
@@ -95,10 +132,12 @@ class Tasks(Repository):
 
     async def release(self, owner: str) -> int:
         """Hand back what a dead owner held; return how many tasks that were."""
-        statement = (update(_TASKS)
-                     .where(_TASKS.c.tenant == self._tenant, _TASKS.c.owner == owner,
-                            _TASKS.c.state == TaskState.RUNNING)
-                     .values(state=TaskState.QUEUED, owner=None, lease_until=None).returning(_TASKS.c.id))
+        statement = (
+            update(_TASKS)
+            .where(_TASKS.c.tenant == self._tenant, _TASKS.c.owner == owner, _TASKS.c.state == TaskState.RUNNING)
+            .values(state=TaskState.QUEUED, owner=None, lease_until=None)
+            .returning(_TASKS.c.id)
+        )
         return len((await self._connection.execute(statement)).all())
 
     async def unsettled(self, alerts: Sequence[AlertId]) -> list[AlertId]:
@@ -106,20 +145,30 @@ class Tasks(Repository):
         open_states = [state for state in TaskState if state.is_open]
         found: set[UUID] = set()
         for part in chunks(alerts):
-            query = select(_TASKS.c.alert_id).where(_TASKS.c.tenant == self._tenant, _TASKS.c.alert_id.in_(part),
-                                                    _TASKS.c.state.in_(open_states))
+            query = select(_TASKS.c.alert_id).where(
+                _TASKS.c.tenant == self._tenant, _TASKS.c.alert_id.in_(part), _TASKS.c.state.in_(open_states)
+            )
             found.update((await self._connection.execute(query)).scalars())
         return [alert for alert in alerts if alert in found]
 
     async def by_state(self) -> dict[str, int]:
         """Return how many tasks are in each state."""
-        query = (select(_TASKS.c.state, func.count()).where(_TASKS.c.tenant == self._tenant)
-                 .group_by(_TASKS.c.state))
+        query = select(_TASKS.c.state, func.count()).where(_TASKS.c.tenant == self._tenant).group_by(_TASKS.c.state)
         return {row[0]: row[1] for row in await self._connection.execute(query)}
 
 
 def _task(row: Row[tuple[object, ...]]) -> Task:
-    return Task(id=TaskId(row.id), tenant=row.tenant, run_id=RunId(row.run_id), graph=row.graph,
-                thread_id=row.thread_id, alert_id=row.alert_id, priority=row.priority,
-                idempotency_key=row.idempotency_key, state=TaskState(row.state), epoch=row.epoch,
-                attempt=row.attempt, lease_until=row.lease_until)
+    return Task(
+        id=TaskId(row.id),
+        tenant=row.tenant,
+        run_id=RunId(row.run_id),
+        graph=row.graph,
+        thread_id=row.thread_id,
+        alert_id=row.alert_id,
+        priority=row.priority,
+        idempotency_key=row.idempotency_key,
+        state=TaskState(row.state),
+        epoch=row.epoch,
+        attempt=row.attempt,
+        lease_until=row.lease_until,
+    )

@@ -51,8 +51,8 @@ async def count_rows(engine: AsyncEngine, table: type[Any], thread_id: str) -> i
 async def checkpoints_of_epoch(engine: AsyncEngine, thread_id: str, epoch: int) -> set[str]:
     async with engine.connect() as connection:
         rows = await connection.execute(
-            select(CheckpointModel.checkpoint_id, CheckpointModel.details)
-            .where(CheckpointModel.thread_id == thread_id))
+            select(CheckpointModel.checkpoint_id, CheckpointModel.details).where(CheckpointModel.thread_id == thread_id)
+        )
         return {row[0] for row in rows if row[1][EPOCH] == epoch}
 
 
@@ -109,8 +109,9 @@ class SaverContract:
                 config = await claim(engine, thread_id := new_thread())
                 warm = asyncio.Event()
 
-                async def write_until_lost(config: Config = config, warm: asyncio.Event = warm,
-                                           after: int = round_ % 5) -> None:
+                async def write_until_lost(
+                    config: Config = config, warm: asyncio.Event = warm, after: int = round_ % 5
+                ) -> None:
                     for step in count():
                         if step == after:
                             warm.set()
@@ -187,8 +188,12 @@ class SaverContract:
     async def test_rows_that_the_database_refuses_fail_only_their_own_run_of_a_group(self, engine) -> None:
         configs = [await claim(engine, new_thread()) for _ in range(3)]
         async with AuroraSaver.open(engine) as saver:
-            await saver.aput_writes({"configurable": {**configs[1]["configurable"], "checkpoint_id": "x"}},
-                                    [("a", 1)], "node", "a lone surrogate: \ud800")
+            await saver.aput_writes(
+                {"configurable": {**configs[1]["configurable"], "checkpoint_id": "x"}},
+                [("a", 1)],
+                "node",
+                "a lone surrogate: \ud800",
+            )
             async with holding_tasks(engine):
                 puts = await started(*(put(saver, config) for config in configs))
             outcomes = await asyncio.gather(*puts, return_exceptions=True)
@@ -213,7 +218,8 @@ class SaverContract:
 
     @pytest.mark.parametrize("channel", ["__error__", "__interrupt__", "__resume__"])
     async def test_errors_interrupts_and_resumes_are_stored_at_once_with_what_was_buffered(
-            self, engine, channel) -> None:
+        self, engine, channel
+    ) -> None:
         config = await claim(engine, thread_id := new_thread())
         async with AuroraSaver.open(engine) as saver:
             stored = await put(saver, config)
@@ -307,8 +313,11 @@ class SaverContract:
             stored = await saver.aput(config, checkpoint, {"source": "loop", "step": 0}, checkpoint["channel_versions"])
             for step in range(1, 4):
                 versions = {**checkpoint["channel_versions"], "step": f"{step}"}
-                later = {**empty_checkpoint(), "channel_values": {"big": big, "step": step},
-                         "channel_versions": versions}
+                later = {
+                    **empty_checkpoint(),
+                    "channel_values": {"big": big, "step": step},
+                    "channel_versions": versions,
+                }
                 stored = await saver.aput(stored, later, {"source": "loop", "step": step}, {"step": f"{step}"})
             found = await saver.aget_tuple(config)
 
@@ -322,20 +331,38 @@ class SaverContract:
         payloads = [
             ("msgpack", ormsgpack.packb(ormsgpack.Ext(0, ormsgpack.packb(["os", "system", f"touch {proof}"])))),
             ("msgpack", ormsgpack.packb(ormsgpack.Ext(1, ormsgpack.packb(["os", "system", [f"touch {proof}"]])))),
-            ("msgpack", ormsgpack.packb(ormsgpack.Ext(2, ormsgpack.packb(
-                ["subprocess", "run", {"args": ["touch", str(proof)]}])))),
+            (
+                "msgpack",
+                ormsgpack.packb(
+                    ormsgpack.Ext(2, ormsgpack.packb(["subprocess", "run", {"args": ["touch", str(proof)]}]))
+                ),
+            ),
             ("msgpack", ormsgpack.packb(ormsgpack.Ext(3, inner))),
-            ("msgpack", ormsgpack.packb(ormsgpack.Ext(5, ormsgpack.packb(
-                ["subprocess", "run", {"args": ["touch", str(proof)]}, "x"])))),
+            (
+                "msgpack",
+                ormsgpack.packb(
+                    ormsgpack.Ext(5, ormsgpack.packb(["subprocess", "run", {"args": ["touch", str(proof)]}, "x"]))
+                ),
+            ),
         ]
         config = await claim(engine, thread_id := new_thread())
         async with AuroraSaver.open(engine) as saver:
             stored = await put(saver, config)
             async with engine.execution_options(**{WRITES: True}).begin() as connection:
                 for idx, (kind, value) in enumerate(payloads):
-                    await connection.execute(insert(CheckpointWriteModel).values(
-                        thread_id=thread_id, checkpoint_ns="", task_id="crafted", idx=idx, task_path="", channel="a",
-                        checkpoint_id=stored["configurable"]["checkpoint_id"], type=kind, value=value))
+                    await connection.execute(
+                        insert(CheckpointWriteModel).values(
+                            thread_id=thread_id,
+                            checkpoint_ns="",
+                            task_id="crafted",
+                            idx=idx,
+                            task_path="",
+                            channel="a",
+                            checkpoint_id=stored["configurable"]["checkpoint_id"],
+                            type=kind,
+                            value=value,
+                        )
+                    )
             read = await saver.aget_tuple(config)
 
         assert len(read.pending_writes) == len(payloads)
@@ -347,8 +374,11 @@ class SaverContract:
         async with AuroraSaver.open(engine) as saver:
             await put(saver, config, a="x" * 100)
             async with engine.execution_options(**{WRITES: True}).begin() as connection:
-                await connection.execute(update(CheckpointBlobModel).where(CheckpointBlobModel.thread_id == thread_id)
-                                         .values(type=kind, value=b"\xc1"))
+                await connection.execute(
+                    update(CheckpointBlobModel)
+                    .where(CheckpointBlobModel.thread_id == thread_id)
+                    .values(type=kind, value=b"\xc1")
+                )
 
             with pytest.raises(StorageError):
                 await saver.aget_tuple(config)
@@ -365,7 +395,7 @@ class SaverContract:
             injected = [found async for found in saver.alist(config, filter={"step' = 1 OR '1": "1"})]
 
         assert listed == list(reversed(range(2 * PAGE + 3)))
-        assert limited == listed[:PAGE + 1]
+        assert limited == listed[: PAGE + 1]
         assert early == [1]
         assert injected == []
 
@@ -375,8 +405,11 @@ class SaverContract:
         async with AuroraSaver.open(engine) as saver:
             first = checkpoint_of(kept=kept, replaced=replaced)
             stored = await saver.aput(config, first, {"source": "loop", "step": 0}, first["channel_versions"])
-            second = {**empty_checkpoint(), "channel_values": {"kept": kept, "replaced": "s" * 100},
-                      "channel_versions": {**first["channel_versions"], "replaced": "2"}}
+            second = {
+                **empty_checkpoint(),
+                "channel_values": {"kept": kept, "replaced": "s" * 100},
+                "channel_versions": {**first["channel_versions"], "replaced": "2"},
+            }
             await saver.aput(stored, second, {"source": "loop", "step": 1}, {"replaced": "2"})
 
             await saver.aprune([thread_id])

@@ -95,10 +95,12 @@ class GraphContract:
 
         async with AuroraSaver.open(engine) as saver, AuroraSaver.open(engine) as other:
             waiting = await chain(saver, a=says("a"), ask=ask, b=says("b")).ainvoke(
-                {"trail": []}, config, durability="sync")
+                {"trail": []}, config, durability="sync"
+            )
             successor = await take_over(engine, config)
             final = await chain(other, a=says("a"), ask=ask, b=says("b")).ainvoke(
-                Command(resume="yes"), successor, durability="sync")
+                Command(resume="yes"), successor, durability="sync"
+            )
 
         assert waiting["__interrupt__"][0].value == "go on?"
         assert final["trail"] == ["a", "yes", "b"]

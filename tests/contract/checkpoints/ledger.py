@@ -18,9 +18,19 @@ async def claim(engine: AsyncEngine, thread_id: str) -> dict[str, Any]:
     """Accept a task for a thread, claim it, and return the config of its first run."""
     task_id = uuid4()
     async with engine.execution_options(**{WRITES: True}).begin() as connection:
-        await connection.execute(insert(TaskModel).values(
-            id=task_id, tenant="acme", run_id=uuid4(), graph="triage", thread_id=thread_id, state="running", epoch=1,
-            idempotency_key=str(task_id), created_at=datetime(2026, 1, 1, tzinfo=UTC)))
+        await connection.execute(
+            insert(TaskModel).values(
+                id=task_id,
+                tenant="acme",
+                run_id=uuid4(),
+                graph="triage",
+                thread_id=thread_id,
+                state="running",
+                epoch=1,
+                idempotency_key=str(task_id),
+                created_at=datetime(2026, 1, 1, tzinfo=UTC),
+            )
+        )
     return config_of(thread_id, task_id, epoch=1)
 
 

@@ -9,8 +9,14 @@ from langgraph.checkpoint.conformance.report import ProgressCallbacks
 from aurora.storage.checkpoints import AuroraSaver
 
 CLAUSES = {
-    "put": 17, "put_writes": 10, "get_tuple": 10, "list": 16, "delete_thread": 5,
-    "delete_for_runs": 7, "copy_thread": 8, "prune": 8,
+    "put": 17,
+    "put_writes": 10,
+    "get_tuple": 10,
+    "list": 16,
+    "delete_thread": 5,
+    "delete_for_runs": 7,
+    "copy_thread": 8,
+    "prune": 8,
 }
 """What langgraph-checkpoint-conformance 0.0.2 holds; an undetected capability would count as passed."""
 

@@ -40,11 +40,13 @@ asyncio.run(main())
 @pytest.mark.parametrize("doomed", ["a", "d", "f"])
 async def test_a_killed_run_resumes_after_its_last_superstep(engine_sqlite, sqlite_database_url, doomed) -> None:
     config: dict[str, Any] = await claim(engine_sqlite, thread_id := new_thread())
-    before = "abcdef"[:"abcdef".index(doomed)]
+    before = "abcdef"[: "abcdef".index(doomed)]
 
     victim = subprocess.run(  # noqa: ASYNC221  (nothing else runs meanwhile)
         [sys.executable, "-c", VICTIM, sqlite_database_url, thread_id, config["configurable"][TASK_ID], doomed],
-        check=False, timeout=60)
+        check=False,
+        timeout=60,
+    )
 
     assert victim.returncode == -signal.SIGKILL
     async with AuroraSaver.open(engine_sqlite) as saver:

@@ -30,9 +30,12 @@ class TestPostgresSaver(SaverContract):
         async with AuroraSaver.open(engine) as saver:
             stored = await put(saver, config)
             async with engine.connect() as connection:
-                await connection.execute(text(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"))
+                await connection.execute(
+                    text(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    )
+                )
 
             with pytest.raises(StorageUnavailable):
                 await put(saver, stored, step=1)

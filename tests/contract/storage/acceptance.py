@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import ClassVar
 
-import pytest
-
-from aurora.kernel.ids import Uuid7Factory
+from aurora.kernel.ids import Uuid7Factory, VerdictId
 from aurora.kernel.models import AlertStatus, Decider, Verdict, VerdictLabel
-from aurora.kernel.ids import VerdictId
-from aurora.storage.triage import StoredTriage
+from aurora.storage.triage import StoredTriage, conclude
 from aurora.storage.unit_of_work import Storage
 from aurora.testing import ManualClock
-from tests.contract.storage.rows import accept, acceptor, alert, source
 from tests.conftest import NOON
+from tests.contract.storage.rows import accept, acceptor, alert, source
 
 
 class AcceptanceContract:
@@ -23,8 +19,9 @@ class AcceptanceContract:
 
     clauses: ClassVar[int] = 11
 
-    async def test_occurrences_within_the_window_are_one_alert(self, storage: Storage, clock: ManualClock,
-                                                               ids: Uuid7Factory) -> None:
+    async def test_occurrences_within_the_window_are_one_alert(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
         moments = [NOON, NOON + timedelta(hours=20), NOON + timedelta(hours=40), NOON - timedelta(hours=1)]
 
         accepted = await accept(storage, ids, clock, [alert(at=moment) for moment in moments])
@@ -35,20 +32,23 @@ class AcceptanceContract:
         assert (accepted.alerts, accepted.duplicates) == (1, 3)
         assert (stored.count, stored.first_seen, stored.last_seen) == (4, moments[3], moments[2])
 
-    async def test_an_occurrence_after_the_window_is_a_new_alert(self, storage: Storage, clock: ManualClock,
-                                                                 ids: Uuid7Factory) -> None:
+    async def test_an_occurrence_after_the_window_is_a_new_alert(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
         accepted = await accept(storage, ids, clock, [alert(at=NOON), alert(at=NOON + timedelta(hours=24, seconds=1))])
 
         assert (accepted.alerts, accepted.duplicates) == (2, 0)
 
-    async def test_the_same_attack_on_another_host_is_a_new_alert(self, storage: Storage, clock: ManualClock,
-                                                                  ids: Uuid7Factory) -> None:
+    async def test_the_same_attack_on_another_host_is_a_new_alert(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
         accepted = await accept(storage, ids, clock, [alert(1, at=NOON), alert(2, at=NOON)])
 
         assert (accepted.alerts, accepted.duplicates) == (2, 0)
 
-    async def test_the_same_content_read_again_is_no_new_occurrence(self, storage: Storage, clock: ManualClock,
-                                                                    ids: Uuid7Factory) -> None:
+    async def test_the_same_content_read_again_is_no_new_occurrence(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
         documents = [alert(number % 3, at=NOON) for number in range(7)]
         once = await accept(storage, ids, clock, documents)
 
@@ -60,8 +60,9 @@ class AcceptanceContract:
             counts = [(await transaction.alerts.load(alert_id)).count for _, alert_id, _ in list(once.records())[:3]]
         assert counts == [3, 2, 2]
 
-    async def test_a_file_that_grew_brings_only_what_is_new(self, storage: Storage, clock: ManualClock,
-                                                            ids: Uuid7Factory) -> None:
+    async def test_a_file_that_grew_brings_only_what_is_new(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
         documents = [alert(number, at=NOON) for number in range(5)]
         await accept(storage, ids, clock, documents[:3])
 
@@ -69,17 +70,21 @@ class AcceptanceContract:
 
         assert (grown.known, grown.alerts) == (3, 5)
 
-    async def test_two_copies_of_a_file_in_one_command_count_once(self, storage: Storage, clock: ManualClock,
-                                                                  ids: Uuid7Factory) -> None:
+    async def test_two_copies_of_a_file_in_one_command_count_once(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
         documents = [alert(number, at=NOON) for number in range(3)]
 
-        accepted = await acceptor(storage, ids, clock).accept([source(documents, name="a"), source(documents, name="b")])
+        accepted = await acceptor(storage, ids, clock).accept(
+            [source(documents, name="a"), source(documents, name="b")]
+        )
 
         assert accepted.check() == {"read": 6, "triaged": 6, "duplicate": 0, "context": 0, "rejected": 0}
         assert len({alert_id for _, alert_id, _ in accepted.records()}) == 3
 
-    async def test_a_closed_alert_reopens_as_a_new_one(self, storage: Storage, clock: ManualClock,
-                                                       ids: Uuid7Factory) -> None:
+    async def test_a_closed_alert_reopens_as_a_new_one(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
         first = next((await accept(storage, ids, clock, [alert(at=NOON)])).records())[1]
         async with storage.writing() as transaction:
             await transaction.alerts.conclude(first, verdict_id=VerdictId(ids()), status=AlertStatus.RESOLVED)
@@ -89,8 +94,9 @@ class AcceptanceContract:
         assert (again.alerts, again.duplicates) == (1, 0)
         assert next(again.records())[1] != first
 
-    async def test_what_cannot_be_used_is_kept_once_with_its_reason(self, storage: Storage, clock: ManualClock,
-                                                                    ids: Uuid7Factory) -> None:
+    async def test_what_cannot_be_used_is_kept_once_with_its_reason(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
         documents = [alert(at=NOON), {"no": "format"}, alert(severity="purple")]
         for _ in range(2):
             accepted = await accept(storage, ids, clock, documents)
@@ -102,16 +108,18 @@ class AcceptanceContract:
         assert "severity" in kept[0]["message"]
         assert kept[1]["raw"] == b'{"no":"format"}'
 
-    async def test_text_with_nul_characters_is_stored_visibly(self, storage: Storage, clock: ManualClock,
-                                                              ids: Uuid7Factory) -> None:
+    async def test_text_with_nul_characters_is_stored_visibly(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
         accepted = await accept(storage, ids, clock, [alert(at=NOON, title="before\0after", host="ws\0")])
 
         async with storage.reading() as transaction:
             stored = await transaction.alerts.load(next(accepted.records())[1])
         assert stored.alert.title == "before\\u0000after"
 
-    async def test_alerts_that_share_a_rare_entity_are_one_group(self, storage: Storage, clock: ManualClock,
-                                                                 ids: Uuid7Factory) -> None:
+    async def test_alerts_that_share_a_rare_entity_are_one_group(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
         """Three on one host in a row, one on it two days later, one elsewhere, and thirty on a hub."""
         chain = [alert(1, at=NOON + timedelta(hours=20 * step), rule=f"r-{step}") for step in range(3)]
         late = alert(1, at=NOON + timedelta(hours=89), rule="r-late")
@@ -123,8 +131,9 @@ class AcceptanceContract:
         assert groups[0] == groups[1] == groups[2]
         assert len({groups[0], *groups[3:]}) == 1 + 2 + 30
 
-    async def test_a_later_batch_joins_a_group_and_changes_none(self, storage: Storage, clock: ManualClock,
-                                                                ids: Uuid7Factory) -> None:
+    async def test_a_later_batch_joins_a_group_and_changes_none(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
         first = await accept(storage, ids, clock, [alert(1, at=NOON), alert(2, at=NOON)])
         before = await _groups(storage, first.records())
         clock.advance(timedelta(hours=1))
@@ -143,8 +152,9 @@ class RecallContract:
 
     clauses: ClassVar[int] = 2
 
-    async def test_verdicts_of_the_own_batch_are_not_recalled(self, storage: Storage, clock: ManualClock,
-                                                              ids: Uuid7Factory) -> None:
+    async def test_verdicts_of_the_own_batch_are_not_recalled(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
         """Two alerts of one fingerprint, two days apart: the first one's verdict must not sway the second."""
         documents = [alert(at=NOON), alert(at=NOON + timedelta(days=2))]
         accepted = await accept(storage, ids, clock, documents)
@@ -161,8 +171,9 @@ class RecallContract:
         assert list(own) == []
         assert [each.attributes["label"] for each in next_week] == ["malicious"]
 
-    async def test_an_analysts_correction_is_recalled_at_once_and_first(self, storage: Storage, clock: ManualClock,
-                                                                        ids: Uuid7Factory) -> None:
+    async def test_an_analysts_correction_is_recalled_at_once_and_first(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
         documents = [alert(at=NOON), alert(at=NOON + timedelta(days=2))]
         accepted = await accept(storage, ids, clock, documents)
         one, two = (alert_id for _, alert_id, _ in accepted.records())
@@ -173,14 +184,21 @@ class RecallContract:
         assert [(each.attributes["decided_by"], each.provenance.value) for each in found] == [("analyst", "human")]
 
 
-async def _conclude(storage: Storage, ids: Uuid7Factory, clock: ManualClock, alert_id: object, decider: Decider,
-                    label: VerdictLabel) -> None:
-    from aurora.storage.triage import conclude
-
+async def _conclude(
+    storage: Storage, ids: Uuid7Factory, clock: ManualClock, alert_id: object, decider: Decider, label: VerdictLabel
+) -> None:
     async with storage.writing() as transaction:
         stored = await transaction.alerts.load(alert_id)
-        verdict = Verdict(id=VerdictId(ids()), alert_id=stored.alert.id, label=label, confidence=0.9,
-                          decided_by=decider, decided_name="ines", reason="seen before", created_at=clock.now())
+        verdict = Verdict(
+            id=VerdictId(ids()),
+            alert_id=stored.alert.id,
+            label=label,
+            confidence=0.9,
+            decided_by=decider,
+            decided_name="ines",
+            reason="seen before",
+            created_at=clock.now(),
+        )
         await conclude(transaction, stored, verdict, observables=(), now=clock.now(), status=None)
 
 

@@ -24,8 +24,9 @@ class LedgerContract:
     clauses: ClassVar[int] = 8
     """How many there are, so that a file that collects fewer is noticed."""
 
-    async def test_a_task_is_claimed_by_one_worker_only(self, storage: Storage, clock: ManualClock,
-                                                        ids: Uuid7Factory) -> None:
+    async def test_a_task_is_claimed_by_one_worker_only(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
         """Twenty workers race for ten tasks, one each: every task is handed out exactly once."""
         alerts = await accepted_alerts(storage, ids, clock, count=10)
 
@@ -36,8 +37,7 @@ class LedgerContract:
         rest = await _claim(storage, clock, alerts, owner="rest", limit=20)
         assert sorted([*claimed, *(task.alert_id for task in rest)]) == sorted(alerts), "a task was lost"
 
-    async def test_every_claim_raises_the_epoch(self, storage: Storage, clock: ManualClock,
-                                                ids: Uuid7Factory) -> None:
+    async def test_every_claim_raises_the_epoch(self, storage: Storage, clock: ManualClock, ids: Uuid7Factory) -> None:
         alerts = await accepted_alerts(storage, ids, clock, count=1)
 
         epochs = []
@@ -48,8 +48,9 @@ class LedgerContract:
 
         assert epochs == [1, 2, 3]
 
-    async def test_a_held_task_is_not_claimed_before_its_lease_ends(self, storage: Storage, clock: ManualClock,
-                                                                    ids: Uuid7Factory) -> None:
+    async def test_a_held_task_is_not_claimed_before_its_lease_ends(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
         alerts = await accepted_alerts(storage, ids, clock, count=1)
         (first,) = await _claim(storage, clock, alerts, owner="first")
 
@@ -73,8 +74,9 @@ class LedgerContract:
         assert kept == {held[0].id}
         assert await _claim(storage, clock, alerts, owner="second") == []
 
-    async def test_a_lost_lease_neither_holds_nor_settles(self, storage: Storage, clock: ManualClock,
-                                                          ids: Uuid7Factory) -> None:
+    async def test_a_lost_lease_neither_holds_nor_settles(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
         alerts = await accepted_alerts(storage, ids, clock, count=1)
         (old,) = await _claim(storage, clock, alerts, owner="old")
         clock.advance(LEASE * 2)
@@ -94,8 +96,9 @@ class LedgerContract:
             await transaction.tasks.hold(new)
             assert await transaction.tasks.by_state() == {"running": 1}
 
-    async def test_a_holder_keeps_others_from_claiming_until_it_commits(self, storage: Storage, clock: ManualClock,
-                                                                        ids: Uuid7Factory) -> None:
+    async def test_a_holder_keeps_others_from_claiming_until_it_commits(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
         """The lease runs out while its holder writes: the fence locks the row, so the claim comes after the commit."""
         alerts = await accepted_alerts(storage, ids, clock, count=1)
         (task,) = await _claim(storage, clock, alerts, owner="old")
@@ -112,7 +115,7 @@ class LedgerContract:
 
         async def claim() -> None:
             await holding.wait()
-            while not await _claim(storage, clock, alerts, owner="new"):
+            while not await _claim(storage, clock, alerts, owner="new"):  # noqa: ASYNC110 - no event tells of a commit
                 await asyncio.sleep(0)
             order.append("claimed")
 
@@ -121,8 +124,9 @@ class LedgerContract:
 
         assert order == ["written", "claimed"]
 
-    async def test_what_a_dead_owner_held_is_handed_back(self, storage: Storage, clock: ManualClock,
-                                                         ids: Uuid7Factory) -> None:
+    async def test_what_a_dead_owner_held_is_handed_back(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
         alerts = await accepted_alerts(storage, ids, clock, count=3)
         await _claim(storage, clock, alerts[:2], owner="dead")
         await _claim(storage, clock, alerts[2:], owner="alive")
@@ -133,8 +137,9 @@ class LedgerContract:
         assert released == 2
         assert len(await _claim(storage, clock, alerts, owner="next")) == 2
 
-    async def test_the_most_urgent_task_comes_first(self, storage: Storage, clock: ManualClock,
-                                                    ids: Uuid7Factory) -> None:
+    async def test_the_most_urgent_task_comes_first(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
         low = await accepted_alerts(storage, ids, clock, count=2, severity="low")
         critical = await accepted_alerts(storage, ids, clock, count=1, severity="critical")
 
@@ -143,8 +148,10 @@ class LedgerContract:
         assert [task.alert_id for task in claimed] == [critical[0], low[0]]
 
 
-async def _claim(storage: Storage, clock: ManualClock, alerts: list[AlertId], *, owner: str = "worker",
-                 limit: int = 64) -> list[Task]:
+async def _claim(
+    storage: Storage, clock: ManualClock, alerts: list[AlertId], *, owner: str = "worker", limit: int = 64
+) -> list[Task]:
     async with storage.writing() as transaction:
-        return await transaction.tasks.claim(owner=owner, now=clock.now(), lease_until=clock.now() + LEASE,
-                                             alerts=alerts, limit=limit)
+        return await transaction.tasks.claim(
+            owner=owner, now=clock.now(), lease_until=clock.now() + LEASE, alerts=alerts, limit=limit
+        )

@@ -18,7 +18,6 @@ from aurora.storage.unit_of_work import Storage
 from aurora.testing import ManualClock
 
 
-
 def source(documents: Sequence[dict[str, Any]], *, name: str = "-") -> Source:
     """Return a source of JSON lines."""
     content = b"".join(orjson.dumps(document) + b"\n" for document in documents)
@@ -32,22 +31,32 @@ def acceptor(storage: Storage, ids: Uuid7Factory, clock: ManualClock) -> Accepto
 
 def alert(number: int = 0, *, at: datetime | None = None, **changes: Any) -> dict[str, Any]:
     """Return an alert in Aurora's own format; each number is another host."""
-    document = {"title": "Odd logon", "severity": "medium", "source": "edr", "rule": "r-1", "host": f"ws-{number}",
-                **changes}
+    document = {
+        "title": "Odd logon",
+        "severity": "medium",
+        "source": "edr",
+        "rule": "r-1",
+        "host": f"ws-{number}",
+        **changes,
+    }
     return document if at is None else {**document, "time": at.isoformat()}
 
 
-async def accept(storage: Storage, ids: Uuid7Factory, clock: ManualClock, documents: Sequence[dict[str, Any]], *,
-                 name: str = "-") -> Accepted:
+async def accept(
+    storage: Storage, ids: Uuid7Factory, clock: ManualClock, documents: Sequence[dict[str, Any]], *, name: str = "-"
+) -> Accepted:
     """Accept JSON lines as one input."""
     return await acceptor(storage, ids, clock).accept([source(documents, name=name)])
 
 
-async def accepted_alerts(storage: Storage, ids: Uuid7Factory, clock: ManualClock, *, count: int,
-                          severity: str = "medium") -> list[AlertId]:
+async def accepted_alerts(
+    storage: Storage, ids: Uuid7Factory, clock: ManualClock, *, count: int, severity: str = "medium"
+) -> list[AlertId]:
     """Accept `count` alerts on hosts of their own and return their ids, in order."""
     mark = hashlib.sha256(str(ids()).encode()).hexdigest()[:8]
-    documents = [alert(number, host=f"{mark}-{number}", severity=severity, at=clock.now() - timedelta(minutes=number))
-                 for number in range(count)]
+    documents = [
+        alert(number, host=f"{mark}-{number}", severity=severity, at=clock.now() - timedelta(minutes=number))
+        for number in range(count)
+    ]
     accepted = await accept(storage, ids, clock, documents)
     return [alert_id for _, alert_id, _ in accepted.records()]

@@ -34,11 +34,23 @@ ENRICHERS: Sequence[EnricherSpec] = specs(agents.enrichers, EnricherSpec)
 def make_alert(*fields: tuple, severity: Severity = Severity.MEDIUM, title: str = "An alert", **more) -> Alert:
     """Return an alert; a field is (name, value) or (name, value, provenance); else its name decides."""
     written = [("event.severity", severity.value), ("rule.name", title), *fields]
-    kept = [SourceField(name=name, value=UntrustedText(value), path=f"/{number}",
-                        provenance=given[0] if given else SENSOR if name.startswith(TRUSTED_NAMES) else WRITABLE)
-            for number, (name, value, *given) in enumerate(written)]
-    return Alert(id=AlertId(UUID(int=1)), title=UntrustedText(title), severity=severity, source="test",
-                 fields=tuple(kept), **more)
+    kept = [
+        SourceField(
+            name=name,
+            value=UntrustedText(value),
+            path=f"/{number}",
+            provenance=given[0] if given else SENSOR if name.startswith(TRUSTED_NAMES) else WRITABLE,
+        )
+        for number, (name, value, *given) in enumerate(written)
+    ]
+    return Alert(
+        id=AlertId(UUID(int=1)),
+        title=UntrustedText(title),
+        severity=severity,
+        source="test",
+        fields=tuple(kept),
+        **more,
+    )
 
 
 def see(alert: Alert, *findings: Finding) -> TriageView:

@@ -14,14 +14,26 @@ from tests.unit.agents.making import RULES, WRITABLE, found, make_alert, see
 
 
 def weighs(weight: float, *evidence: str, rule: str = "test.rule", closes: bool = False, techniques: tuple = ()):
-    return Contribution(rule=rule, weight=weight, closes=closes, techniques=techniques,
-                        claim=Claim(text=UntrustedText(f"{rule} {weight}"), evidence=evidence))
+    return Contribution(
+        rule=rule,
+        weight=weight,
+        closes=closes,
+        techniques=techniques,
+        claim=Claim(text=UntrustedText(f"{rule} {weight}"), evidence=evidence),
+    )
 
 
-@pytest.mark.parametrize(("score", "label"), [
-    (13.0, VerdictLabel.MALICIOUS), (12.9, VerdictLabel.SUSPICIOUS), (5.0, VerdictLabel.SUSPICIOUS),
-    (4.9, VerdictLabel.NEEDS_REVIEW), (-4.9, VerdictLabel.NEEDS_REVIEW), (-5.0, VerdictLabel.BENIGN),
-])
+@pytest.mark.parametrize(
+    ("score", "label"),
+    [
+        (13.0, VerdictLabel.MALICIOUS),
+        (12.9, VerdictLabel.SUSPICIOUS),
+        (5.0, VerdictLabel.SUSPICIOUS),
+        (4.9, VerdictLabel.NEEDS_REVIEW),
+        (-4.9, VerdictLabel.NEEDS_REVIEW),
+        (-5.0, VerdictLabel.BENIGN),
+    ],
+)
 def test_the_score_gives_the_label(score, label):
     view = see(make_alert())
 
@@ -76,10 +88,17 @@ def test_a_claim_without_evidence_or_with_evidence_that_is_not_there_is_dropped(
 
 
 def test_a_lowering_claim_that_rests_only_on_attacker_writable_evidence_is_dropped(knowledge):
-    view = see(make_alert(("user_agent.original", "harmless", WRITABLE)),
-               found("domain", Provenance.ATTACKER_WRITABLE, registered="example.org"))
-    tried = [weighs(-9.0, "f3"), weighs(-9.0, "f3", "e1", rule="b.rule"), weighs(0.0, "f3", closes=True, rule="c.rule"),
-             weighs(-9.0, "f3", "f1", rule="d.rule"), weighs(9.0, "f3", rule="e.rule")]
+    view = see(
+        make_alert(("user_agent.original", "harmless", WRITABLE)),
+        found("domain", Provenance.ATTACKER_WRITABLE, registered="example.org"),
+    )
+    tried = [
+        weighs(-9.0, "f3"),
+        weighs(-9.0, "f3", "e1", rule="b.rule"),
+        weighs(0.0, "f3", closes=True, rule="c.rule"),
+        weighs(-9.0, "f3", "f1", rule="d.rule"),
+        weighs(9.0, "f3", rule="e.rule"),
+    ]
 
     kept, dropped = analyst.verify(view, tried, knowledge.attack)
 
@@ -100,8 +119,13 @@ def test_old_technique_ids_become_current_and_unknown_ones_are_dropped(knowledge
 
 def test_one_theme_counts_once_in_each_direction_and_the_rest_stays_visible(knowledge):
     view = see(make_alert())
-    tried = [weighs(9.0, "f1", rule="a.one"), weighs(8.0, "f1", rule="a.two"), weighs(-3.0, "f1", rule="a.three"),
-             weighs(-4.0, "f1", rule="a.four"), weighs(2.0, "f1", rule="b.one")]
+    tried = [
+        weighs(9.0, "f1", rule="a.one"),
+        weighs(8.0, "f1", rule="a.two"),
+        weighs(-3.0, "f1", rule="a.three"),
+        weighs(-4.0, "f1", rule="a.four"),
+        weighs(2.0, "f1", rule="b.one"),
+    ]
 
     kept, _ = analyst.verify(view, tried, knowledge.attack)
 

@@ -12,10 +12,16 @@ DERIVED = Provenance.AGENT_DERIVED
 BY_ID = {each.id: each.function for each in ENRICHERS}
 
 
-@pytest.mark.parametrize(("source", "destination", "way"), [
-    ("10.0.0.7", "8.8.8.8", "outbound"), ("8.8.8.8", "10.0.0.7", "inbound"), ("10.0.0.7", "10.0.0.8", "internal"),
-    ("8.8.8.8", "9.9.9.9", "external"), ("nonsense", "10.0.0.8", "unknown"),
-])
+@pytest.mark.parametrize(
+    ("source", "destination", "way"),
+    [
+        ("10.0.0.7", "8.8.8.8", "outbound"),
+        ("8.8.8.8", "10.0.0.7", "inbound"),
+        ("10.0.0.7", "10.0.0.8", "internal"),
+        ("8.8.8.8", "9.9.9.9", "external"),
+        ("nonsense", "10.0.0.8", "unknown"),
+    ],
+)
 async def test_addresses_give_direction_and_scope(knowledge, source, destination, way):
     [finding] = await BY_ID["addresses"](make_alert(("source.ip", source), ("destination.ip", destination)), knowledge)
 
@@ -25,7 +31,8 @@ async def test_addresses_give_direction_and_scope(knowledge, source, destination
 
 async def test_an_address_that_the_adversary_wrote_does_not_replace_the_sensors(knowledge):
     alert = make_alert(
-        ("source.ip", "10.0.0.7", WRITABLE), ("source.ip", "8.8.8.8", SENSOR), ("destination.ip", "10.0.0.8"))
+        ("source.ip", "10.0.0.7", WRITABLE), ("source.ip", "8.8.8.8", SENSOR), ("destination.ip", "10.0.0.8")
+    )
     claimed = make_alert(("source.ip", "10.0.0.7", WRITABLE), ("destination.ip", "10.0.0.8"))
 
     [seen], [written] = [await BY_ID["addresses"](each, knowledge) for each in (alert, claimed)]
@@ -40,9 +47,12 @@ async def test_an_alert_without_addresses_gets_no_direction(knowledge):
 
 async def test_a_listed_address_is_found_with_its_role_and_the_provenance_of_the_value(knowledge):
     alert = make_alert(
-        observables=(Observable(type=ObservableType.IP, value="8.8.8.8"),
-                     Observable(type=ObservableType.DOMAIN, value="www.google.com", provenance=WRITABLE)),
-        entities=(Entity(type=EntityType.ADDRESS, value="8.8.8.8", role="source"),))
+        observables=(
+            Observable(type=ObservableType.IP, value="8.8.8.8"),
+            Observable(type=ObservableType.DOMAIN, value="www.google.com", provenance=WRITABLE),
+        ),
+        entities=(Entity(type=EntityType.ADDRESS, value="8.8.8.8", role="source"),),
+    )
 
     findings = await BY_ID["warning_lists"](alert, knowledge)
 
@@ -72,13 +82,18 @@ async def test_software_is_told_from_the_most_trustworthy_place(knowledge):
 
 
 async def test_the_registered_domain_of_names_urls_and_mail_is_found_once(knowledge):
-    alert = make_alert(observables=(
-        Observable(type=ObservableType.URL, value="http://mail.evil.co.uk/a", provenance=WRITABLE),
-        Observable(type=ObservableType.DOMAIN, value="www.evil.co.uk", provenance=WRITABLE),
-        Observable(type=ObservableType.EMAIL, value="ada@example.org"),
-        Observable(type=ObservableType.DOMAIN, value="dc01.corp.local")))
+    alert = make_alert(
+        observables=(
+            Observable(type=ObservableType.URL, value="http://mail.evil.co.uk/a", provenance=WRITABLE),
+            Observable(type=ObservableType.DOMAIN, value="www.evil.co.uk", provenance=WRITABLE),
+            Observable(type=ObservableType.EMAIL, value="ada@example.org"),
+            Observable(type=ObservableType.DOMAIN, value="dc01.corp.local"),
+        )
+    )
 
     findings = await BY_ID["domains"](alert, knowledge)
 
     assert [(each.attributes["registered"], each.provenance) for each in findings] == [
-        ("evil.co.uk", WRITABLE), ("example.org", DERIVED)]
+        ("evil.co.uk", WRITABLE),
+        ("example.org", DERIVED),
+    ]

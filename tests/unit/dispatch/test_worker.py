@@ -74,8 +74,9 @@ async def _succeed(task: Task) -> None:
     pass
 
 
-async def test_every_task_is_run_once_and_settled(storage: Storage, clock: ManualClock, ids: Uuid7Factory,
-                                                  work: Callable[..., Awaitable[Progress]]) -> None:
+async def test_every_task_is_run_once_and_settled(
+    storage: Storage, clock: ManualClock, ids: Uuid7Factory, work: Callable[..., Awaitable[Progress]]
+) -> None:
     alerts = await accepted_alerts(storage, ids, clock, count=150)
     runner = ScriptedRunner(clock, _succeed)
 
@@ -86,9 +87,9 @@ async def test_every_task_is_run_once_and_settled(storage: Storage, clock: Manua
     assert await _states(storage) == {"succeeded": 150}
 
 
-async def test_no_more_than_the_given_number_of_jobs_run_at_once(storage: Storage, clock: ManualClock,
-                                                                 ids: Uuid7Factory,
-                                                                 work: Callable[..., Awaitable[Progress]]) -> None:
+async def test_no_more_than_the_given_number_of_jobs_run_at_once(
+    storage: Storage, clock: ManualClock, ids: Uuid7Factory, work: Callable[..., Awaitable[Progress]]
+) -> None:
     running, most = 0, 0
 
     async def run(task: Task) -> None:
@@ -103,8 +104,9 @@ async def test_no_more_than_the_given_number_of_jobs_run_at_once(storage: Storag
     assert most == 3
 
 
-async def test_what_may_be_retried_is_retried_until_it_works(storage: Storage, clock: ManualClock, ids: Uuid7Factory,
-                                                             work: Callable[..., Awaitable[Progress]]) -> None:
+async def test_what_may_be_retried_is_retried_until_it_works(
+    storage: Storage, clock: ManualClock, ids: Uuid7Factory, work: Callable[..., Awaitable[Progress]]
+) -> None:
     async def run(task: Task) -> None:
         if task.attempt < 3:
             raise StorageUnavailable("busy")
@@ -118,8 +120,9 @@ async def test_what_may_be_retried_is_retried_until_it_works(storage: Storage, c
     assert progress == Progress(done=1, failed=0)
 
 
-async def test_what_never_works_ends_dead_and_visible(storage: Storage, clock: ManualClock, ids: Uuid7Factory,
-                                                      work: Callable[..., Awaitable[Progress]]) -> None:
+async def test_what_never_works_ends_dead_and_visible(
+    storage: Storage, clock: ManualClock, ids: Uuid7Factory, work: Callable[..., Awaitable[Progress]]
+) -> None:
     async def run(task: Task) -> None:
         raise StorageUnavailable("busy")
 
@@ -134,8 +137,8 @@ async def test_what_never_works_ends_dead_and_visible(storage: Storage, clock: M
 
 
 async def test_an_error_of_the_graph_is_not_retried_and_hurts_no_other_task(
-        storage: Storage, clock: ManualClock, ids: Uuid7Factory,
-        work: Callable[..., Awaitable[Progress]]) -> None:
+    storage: Storage, clock: ManualClock, ids: Uuid7Factory, work: Callable[..., Awaitable[Progress]]
+) -> None:
     alerts = await accepted_alerts(storage, ids, clock, count=3)
 
     async def run(task: Task) -> None:
@@ -152,8 +155,8 @@ async def test_an_error_of_the_graph_is_not_retried_and_hurts_no_other_task(
 
 
 async def test_a_task_that_kills_its_workers_is_given_up_without_another_try(
-        storage: Storage, clock: ManualClock, ids: Uuid7Factory,
-        work: Callable[..., Awaitable[Progress]]) -> None:
+    storage: Storage, clock: ManualClock, ids: Uuid7Factory, work: Callable[..., Awaitable[Progress]]
+) -> None:
     alerts = await accepted_alerts(storage, ids, clock, count=1)
     for _ in range(ATTEMPTS):
         await _claimed_by(storage, clock, alerts, owner="elsewhere:1:2:aa")
@@ -168,8 +171,8 @@ async def test_a_task_that_kills_its_workers_is_given_up_without_another_try(
 
 
 async def test_tasks_of_a_dead_process_of_this_machine_are_taken_over_at_once(
-        storage: Storage, clock: ManualClock, ids: Uuid7Factory,
-        work: Callable[..., Awaitable[Progress]]) -> None:
+    storage: Storage, clock: ManualClock, ids: Uuid7Factory, work: Callable[..., Awaitable[Progress]]
+) -> None:
     alerts = await accepted_alerts(storage, ids, clock, count=2)
     dead = f"{socket.gethostname()[:24]}:{os.getpid()}:1:abcdef"
     await _claimed_by(storage, clock, alerts, owner=dead)
@@ -181,8 +184,8 @@ async def test_tasks_of_a_dead_process_of_this_machine_are_taken_over_at_once(
 
 
 async def test_tasks_of_another_machine_are_taken_over_when_their_lease_ends(
-        storage: Storage, clock: ManualClock, ids: Uuid7Factory,
-        work: Callable[..., Awaitable[Progress]]) -> None:
+    storage: Storage, clock: ManualClock, ids: Uuid7Factory, work: Callable[..., Awaitable[Progress]]
+) -> None:
     alerts = await accepted_alerts(storage, ids, clock, count=1)
     await _claimed_by(storage, clock, alerts, owner="elsewhere:1:2:aa")
     before = clock.now()
@@ -194,8 +197,9 @@ async def test_tasks_of_another_machine_are_taken_over_when_their_lease_ends(
     assert [task.epoch for task in runner.runs] == [2]
 
 
-async def test_a_run_that_lost_its_lease_settles_nothing(storage: Storage, clock: ManualClock, ids: Uuid7Factory,
-                                                         work: Callable[..., Awaitable[Progress]]) -> None:
+async def test_a_run_that_lost_its_lease_settles_nothing(
+    storage: Storage, clock: ManualClock, ids: Uuid7Factory, work: Callable[..., Awaitable[Progress]]
+) -> None:
     """While the first run is under way another worker takes the task and finishes it."""
     alerts = await accepted_alerts(storage, ids, clock, count=1)
 
@@ -222,8 +226,8 @@ async def test_long_runs_keep_their_lease(storage: Storage, clock: ManualClock, 
     async def run(task: Task) -> None:
         for _ in range(9):
             clock.advance(BEAT)
-            while not clock.sleepers:  # until the heartbeat has written and sleeps again
-                await asyncio.sleep(0.001)
+            while not clock.sleepers:  # noqa: ASYNC110 - until the heartbeat has written and sleeps again
+                await asyncio.sleep(0)
             stolen.extend(await _claimed_by(storage, clock, alerts, owner="thief"))
 
     worker = Worker(storage=storage, runner=ScriptedRunner(clock, run), clock=clock, ids=ids, jobs=1)
@@ -244,5 +248,6 @@ def test_this_process_is_not_dead_and_one_of_another_machine_may_live(ids: Uuid7
 
 async def _claimed_by(storage: Storage, clock: ManualClock, alerts: list[AlertId], *, owner: str) -> list[Task]:
     async with storage.writing() as transaction:
-        return await transaction.tasks.claim(owner=owner, now=clock.now(), lease_until=clock.now() + LEASE,
-                                             alerts=alerts, limit=64)
+        return await transaction.tasks.claim(
+            owner=owner, now=clock.now(), lease_until=clock.now() + LEASE, alerts=alerts, limit=64
+        )

@@ -15,8 +15,11 @@ from aurora.kernel.errors import ContentInvalid
 from aurora.kernel.models import Alert
 from tests.unit.ingest.alert_fixtures import ALERT_ID, ALL, alert, document, field
 
-HOLD_POINTERS_OF_OTHERS = {"microsoft/columns_as_json_text", "microsoft/sentinel_scheduled_rule",
-                           "aurora/as_aurora_writes_it"}
+HOLD_POINTERS_OF_OTHERS = {
+    "microsoft/columns_as_json_text",
+    "microsoft/sentinel_scheduled_rule",
+    "aurora/as_aurora_writes_it",
+}
 """Their pointers lead into JSON text, or into a record that is not here."""
 
 
@@ -85,8 +88,9 @@ def test_two_formats_of_one_id_are_refused() -> None:
         Formats([_Recorder("a", []), _Recorder("a", [])])
 
 
-@pytest.mark.parametrize("record", [{}, {"a": 1}, {"event_type": ["alert"], "timestamp": 1}, {"title": 7},
-                                    {"Type": {}}, {"@odata.type": []}])
+@pytest.mark.parametrize(
+    "record", [{}, {"a": 1}, {"event_type": ["alert"], "timestamp": 1}, {"title": 7}, {"Type": {}}, {"@odata.type": []}]
+)
 def test_a_record_of_nobody_matches_nothing(record: dict[str, Any]) -> None:
     assert Formats().detect(record) is None or record == {"title": 7}
 
@@ -94,7 +98,7 @@ def test_a_record_of_nobody_matches_nothing(record: dict[str, Any]) -> None:
 def test_a_long_value_is_cut_at_a_whole_character_and_the_cut_is_told() -> None:
     normalised = alert("suricata/payload_and_bodies", payload_printable="ü" * 10_000)
 
-    payload, = field(normalised, "network.payload")
+    (payload,) = field(normalised, "network.payload")
     assert len(payload.encode()) <= MAX_VALUE_BYTES
     assert payload.endswith("ü […cut]")
     assert field(normalised, "aurora.truncated") == ["payload_printable"]
@@ -126,20 +130,55 @@ def test_a_title_of_any_length_fits() -> None:
     assert field(normalised, "rule.name") == ["x" * 2_000]
 
 
-@pytest.mark.parametrize("spelling", [
-    "2026-11-20T08:15:00Z", "2026-11-20T08:15:00.0000000Z", "2026-11-20T09:15:00+0100", "2026-11-20 08:15:00+00:00",
-    "2026-11-20 08:15:00", "20261120T081500Z", "11/20/2026 8:15:00 AM", "11/20/2026, 8:15:00 AM",
-    "11/20/2026 08:15:00", 1795162500, 1795162500.0, 1795162500000, 1795162500000000, 1795162500000000000,
-    "1795162500", "1795162500.0", "1795162500000",
-])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "2026-11-20T08:15:00Z",
+        "2026-11-20T08:15:00.0000000Z",
+        "2026-11-20T09:15:00+0100",
+        "2026-11-20 08:15:00+00:00",
+        "2026-11-20 08:15:00",
+        "20261120T081500Z",
+        "11/20/2026 8:15:00 AM",
+        "11/20/2026, 8:15:00 AM",
+        "11/20/2026 08:15:00",
+        1795162500,
+        1795162500.0,
+        1795162500000,
+        1795162500000000,
+        1795162500000000000,
+        "1795162500",
+        "1795162500.0",
+        "1795162500000",
+    ],
+)
 def test_every_spelling_of_a_moment_is_the_same_moment(spelling: object) -> None:
     assert moment_of(spelling) == datetime(2026, 11, 20, 8, 15, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("spelling", [
-    "", "yesterday", "0000-00-00T00:00:00", "2026-13-01", "9999-12-31T23:59:59Z", "1969-12-31T23:59:59Z", -1, 1e300,
-    float("inf"), float("nan"), True, None, [], {}, "9" * 80, "0001-01-01T00:00:00+14:00", 10**30, "²",
-])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "",
+        "yesterday",
+        "0000-00-00T00:00:00",
+        "2026-13-01",
+        "9999-12-31T23:59:59Z",
+        "1969-12-31T23:59:59Z",
+        -1,
+        1e300,
+        float("inf"),
+        float("nan"),
+        True,
+        None,
+        [],
+        {},
+        "9" * 80,
+        "0001-01-01T00:00:00+14:00",
+        10**30,
+        "²",
+    ],
+)
 def test_what_is_no_moment_is_none(spelling: object) -> None:
     assert moment_of(spelling) is None
 

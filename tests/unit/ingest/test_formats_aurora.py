@@ -15,36 +15,40 @@ from tests.unit.ingest.alert_fixtures import ALERT_ID, ALL, alert, document, ent
 ALERTS = [name for name in ALL if "/context_" not in name]
 
 
-@pytest.mark.parametrize(("change", "where", "lesson"), [
-    ({"severity": "urgent"}, "severity", "critical, high, medium, low, info"),
-    ({"severity": None}, "severity", "critical, high, medium, low, info"),
-    ({"severity": 3}, "severity", "critical, high, medium, low, info"),
-    ({"title": "  "}, "title", "what was detected"),
-    ({"title": ["x"]}, "title", "text"),
-    ({"source": ""}, "source", "suricata, edr, mail"),
-    ({"time": "yesterday"}, "time", "2026-11-20T08:15:00Z"),
-    ({"time": {"$date": 1}}, "time", "2026-11-20T08:15:00Z"),
-    ({"severty": "low"}, "severty", "did you mean severity"),
-    ({"payload_size": 3}, "payload_size", "put it into fields"),
-    ({"src_ip": "10.0.0.300"}, "src_ip", "an IP address"),
-    ({"url": "not a url"}, "url", "a value of the type url"),
-    ({"sha256": "abc"}, "sha256", "a value of the type hash_sha256"),
-    ({"iocs": ["free text it is"]}, "iocs.0", "type and value"),
-    ({"iocs": {"a": 1}}, "iocs", "a list"),
-    ({"iocs": [{"type": "smell", "value": "x"}]}, "iocs.0.type", "ip, domain, url"),
-    ({"iocs": [{"type": "ip", "value": "x"}]}, "iocs.0.value", "a value of the type ip"),
-    ({"entities": ["ws-7"]}, "entities.0", "type and value"),
-    ({"entities": [{"type": "ghost", "value": "x"}]}, "entities.0.type", "host, user, address"),
-    ({"entities": [{"type": "host", "value": " "}]}, "entities.0.value", "name, address or path"),
-    ({"mitre_techniques": ["mimikatz"]}, "mitre_techniques.0", "T1059.001"),
-    ({"fields": {"process.command_line": ["a", "b"]}}, "fields.process.command_line", "text"),
-    ({"fields": {"no spaces": "x"}}, "fields.no spaces", "process.command_line"),
-    ({"fields": [{"name": "a", "value": "b", "provenance": "god"}]}, "fields.0.provenance", "sensor"),
-    ({"fields": 7}, "fields", "a list"),
-    ({"host": {"name": "ws-7"}}, "host", "text"),
-])
+@pytest.mark.parametrize(
+    ("change", "where", "lesson"),
+    [
+        ({"severity": "urgent"}, "severity", "critical, high, medium, low, info"),
+        ({"severity": None}, "severity", "critical, high, medium, low, info"),
+        ({"severity": 3}, "severity", "critical, high, medium, low, info"),
+        ({"title": "  "}, "title", "what was detected"),
+        ({"title": ["x"]}, "title", "text"),
+        ({"source": ""}, "source", "suricata, edr, mail"),
+        ({"time": "yesterday"}, "time", "2026-11-20T08:15:00Z"),
+        ({"time": {"$date": 1}}, "time", "2026-11-20T08:15:00Z"),
+        ({"severty": "low"}, "severty", "did you mean severity"),
+        ({"payload_size": 3}, "payload_size", "put it into fields"),
+        ({"src_ip": "10.0.0.300"}, "src_ip", "an IP address"),
+        ({"url": "not a url"}, "url", "a value of the type url"),
+        ({"sha256": "abc"}, "sha256", "a value of the type hash_sha256"),
+        ({"iocs": ["free text it is"]}, "iocs.0", "type and value"),
+        ({"iocs": {"a": 1}}, "iocs", "a list"),
+        ({"iocs": [{"type": "smell", "value": "x"}]}, "iocs.0.type", "ip, domain, url"),
+        ({"iocs": [{"type": "ip", "value": "x"}]}, "iocs.0.value", "a value of the type ip"),
+        ({"entities": ["ws-7"]}, "entities.0", "type and value"),
+        ({"entities": [{"type": "ghost", "value": "x"}]}, "entities.0.type", "host, user, address"),
+        ({"entities": [{"type": "host", "value": " "}]}, "entities.0.value", "name, address or path"),
+        ({"mitre_techniques": ["mimikatz"]}, "mitre_techniques.0", "T1059.001"),
+        ({"fields": {"process.command_line": ["a", "b"]}}, "fields.process.command_line", "text"),
+        ({"fields": {"no spaces": "x"}}, "fields.no spaces", "process.command_line"),
+        ({"fields": [{"name": "a", "value": "b", "provenance": "god"}]}, "fields.0.provenance", "sensor"),
+        ({"fields": 7}, "fields", "a list"),
+        ({"host": {"name": "ws-7"}}, "host", "text"),
+    ],
+)
 def test_a_fault_is_named_and_the_message_says_what_belongs_there(
-        change: dict[str, Any], where: str, lesson: str) -> None:
+    change: dict[str, Any], where: str, lesson: str
+) -> None:
     with pytest.raises(RecordRejected) as refused:
         alert("aurora/minimal", **change)
 
@@ -77,11 +81,22 @@ def test_what_aurora_writes_of_any_format_is_read_back_as_the_same_alert(name: s
 
     again = aurora.normalise(once.model_dump(mode="json"), id=ALERT_ID)
 
-    for key in ("title", "severity", "source", "product", "rule", "time", "entities", "observables",
-                "mitre_techniques", "description"):
+    for key in (
+        "title",
+        "severity",
+        "source",
+        "product",
+        "rule",
+        "time",
+        "entities",
+        "observables",
+        "mitre_techniques",
+        "description",
+    ):
         assert getattr(again, key) == getattr(once, key), key
-    assert [(each.name, each.value) for each in again.fields][:len(once.fields)] == [
-        (each.name, each.value) for each in once.fields]
+    assert [(each.name, each.value) for each in again.fields][: len(once.fields)] == [
+        (each.name, each.value) for each in once.fields
+    ]
     assert aurora.normalise(again.model_dump(mode="json"), id=ALERT_ID) == again
 
 
@@ -129,7 +144,7 @@ def test_the_example_of_the_documentation_is_valid() -> None:
     from aurora.ingest.formats import aurora as module
 
     text = module.__doc__ or ""
-    example = json.loads(text[text.index("    {"):text.index("}\n") + 1])
+    example = json.loads(text[text.index("    {") : text.index("}\n") + 1])
 
     normalised = Formats().by_id("aurora").normalise(example, id=ALERT_ID)
 

@@ -17,17 +17,46 @@ from tests.unit.ingest.alert_fixtures import ALERT_ID, ALL, document
 ALERTS = [name for name in ALL if "/context_" not in name]
 FORMATS = Formats()
 
-_scalars = (st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) |
-            st.text(max_size=30) | st.sampled_from([
-                "", " ", "x" * 9_000, "\u202e\u0000", "T1059", "203.0.113.8", "hxxp://a[.]example", "[{}]",
-                "{\"$ref\":1}",
-                "2026-11-20T08:15:00Z", "C:\\a\\b.exe", "<<>@[]", "high", 1e308, -1]))
+_scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=30)
+    | st.sampled_from(
+        [
+            "",
+            " ",
+            "x" * 9_000,
+            "\u202e\u0000",
+            "T1059",
+            "203.0.113.8",
+            "hxxp://a[.]example",
+            "[{}]",
+            '{"$ref":1}',
+            "2026-11-20T08:15:00Z",
+            "C:\\a\\b.exe",
+            "<<>@[]",
+            "high",
+            1e308,
+            -1,
+        ]
+    )
+)
 # What a JSON parser can produce: text keys, finite numbers, no lone surrogates.
 JSON = st.recursive(
     _scalars,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
-        st.sampled_from(["$id", "$ref", "Type", "Name", "name", "value", "type", "ip", "rrname", "hash", "@odata.type"])
-        | st.text(max_size=8), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["$id", "$ref", "Type", "Name", "name", "value", "type", "ip", "rrname", "hash", "@odata.type"]
+            )
+            | st.text(max_size=8),
+            inner,
+            max_size=4,
+        )
+    ),
     max_leaves=8,
 )
 
@@ -63,8 +92,12 @@ def test_a_damaged_record_is_an_alert_or_a_rejection_that_names_a_field(name: st
         places = _places(record)
         if not places:
             break
-        _change(record, data.draw(st.sampled_from(places)),
-                data.draw(st.sampled_from(["replace", "replace", "remove", "nest", "wrap"])), data.draw(JSON))
+        _change(
+            record,
+            data.draw(st.sampled_from(places)),
+            data.draw(st.sampled_from(["replace", "replace", "remove", "nest", "wrap"])),
+            data.draw(JSON),
+        )
 
     _check(FORMATS.by_id(name.partition("/")[0]), record)
     for each in FORMATS:
@@ -76,7 +109,8 @@ def test_a_damaged_record_is_an_alert_or_a_rejection_that_names_a_field(name: st
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(record=st.dictionaries(st.text(max_size=12), JSON, max_size=6))
 def test_any_object_at_all_is_an_alert_or_a_rejection_that_names_a_field(
-        format_id: str, record: dict[str, Any]) -> None:
+    format_id: str, record: dict[str, Any]
+) -> None:
     _check(FORMATS.by_id(format_id), record)
 
 

@@ -157,8 +157,10 @@ def test_what_graph_says_was_prevented_was_blocked() -> None:
 
 
 def test_kinds_of_tomorrow_are_named_and_the_rest_is_read() -> None:
-    for name, unread in (("microsoft/unknown_entity_kind", "Entities.0, Entities.1, Entities.2, Entities.3"),
-                         ("microsoft_graph/unknown_evidence", "evidence.0, evidence.1, evidence.2")):
+    for name, unread in (
+        ("microsoft/unknown_entity_kind", "Entities.0, Entities.1, Entities.2, Entities.3"),
+        ("microsoft_graph/unknown_evidence", "evidence.0, evidence.1, evidence.2"),
+    ):
         normalised = alert(name)
 
         assert field(normalised, "aurora.unread") == [unread]

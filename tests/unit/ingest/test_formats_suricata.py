@@ -18,13 +18,24 @@ def test_the_rule_is_generator_and_signature_and_not_the_revision() -> None:
     assert field(first, "event.action") == ["blocked"]
 
 
-@pytest.mark.parametrize(("number", "stated", "expected"), [
-    (1, None, Severity.HIGH), (2, None, Severity.MEDIUM), (3, None, Severity.LOW), (4, None, Severity.INFO),
-    (255, None, Severity.INFO), (3, "Critical", Severity.CRITICAL), (1, "Informational", Severity.INFO),
-    (0, None, Severity.MEDIUM), (True, None, Severity.MEDIUM), (2, "Sideways", Severity.MEDIUM),
-])
+@pytest.mark.parametrize(
+    ("number", "stated", "expected"),
+    [
+        (1, None, Severity.HIGH),
+        (2, None, Severity.MEDIUM),
+        (3, None, Severity.LOW),
+        (4, None, Severity.INFO),
+        (255, None, Severity.INFO),
+        (3, "Critical", Severity.CRITICAL),
+        (1, "Informational", Severity.INFO),
+        (0, None, Severity.MEDIUM),
+        (True, None, Severity.MEDIUM),
+        (2, "Sideways", Severity.MEDIUM),
+    ],
+)
 def test_what_the_rule_says_of_its_severity_wins_over_its_class(
-        number: int, stated: str | None, expected: Severity) -> None:
+    number: int, stated: str | None, expected: Severity
+) -> None:
     said = document("suricata/minimal")["alert"] | {"severity": number}
     if stated:
         said["metadata"] = {"signature_severity": [stated]}
@@ -33,8 +44,10 @@ def test_what_the_rule_says_of_its_severity_wins_over_its_class(
 
 
 def test_the_target_keyword_gives_the_roles() -> None:
-    roles = {name: {entity.value: entity.role for entity in alert(f"suricata/{name}").entities}
-             for name in ("http_request", "target_is_destination", "target_is_source")}
+    roles = {
+        name: {entity.value: entity.role for entity in alert(f"suricata/{name}").entities}
+        for name in ("http_request", "target_is_destination", "target_is_source")
+    }
 
     assert roles["http_request"] == {"192.0.2.10": "source", "198.51.100.20": "destination"}
     assert roles["target_is_destination"] == {"192.0.2.10": "source", "198.51.100.20": "target"}
@@ -130,9 +143,15 @@ def test_a_rule_without_a_name_is_called_by_its_number() -> None:
     assert alert("suricata/nameless_rule").title == "Suricata rule 1:9000020"
 
 
-@pytest.mark.parametrize(("said", "where"), [
-    (None, "alert"), ("text", "alert"), ({}, "alert.signature_id"), ({"signature": " "}, "alert.signature_id"),
-])
+@pytest.mark.parametrize(
+    ("said", "where"),
+    [
+        (None, "alert"),
+        ("text", "alert"),
+        ({}, "alert.signature_id"),
+        ({"signature": " "}, "alert.signature_id"),
+    ],
+)
 def test_without_a_rule_there_is_no_alert(said: object, where: str) -> None:
     with pytest.raises(RecordRejected) as refused:
         alert("suricata/minimal", alert=said)

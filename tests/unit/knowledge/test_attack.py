@@ -19,12 +19,20 @@ def attack() -> AttackKnowledge:
     return Attack()
 
 
-@pytest.mark.parametrize(("old", "today"), [
-    ("T1562.001", "T1685"), ("T1070.001", "T1685.005"), ("T1656", "T1684.001"), ("T1574.002", "T1574.001"),
-    ("T1086", "T1059.001"),
-    ("T1073", "T1574.001"),  # two steps: T1073, T1574.002, T1574.001
-    ("T1059.001", "T1059.001"), ("attack.t1562.001", "T1685"), (" T1059/001 - PowerShell", "T1059.001"),
-])
+@pytest.mark.parametrize(
+    ("old", "today"),
+    [
+        ("T1562.001", "T1685"),
+        ("T1070.001", "T1685.005"),
+        ("T1656", "T1684.001"),
+        ("T1574.002", "T1574.001"),
+        ("T1086", "T1059.001"),
+        ("T1073", "T1574.001"),  # two steps: T1073, T1574.002, T1574.001
+        ("T1059.001", "T1059.001"),
+        ("attack.t1562.001", "T1685"),
+        (" T1059/001 - PowerShell", "T1059.001"),
+    ],
+)
 def test_an_id_of_any_version_becomes_the_one_in_use(attack, old, today):
     assert attack.current(old) == today
 
@@ -51,7 +59,10 @@ def test_a_technique_tells_name_tactics_and_fate(attack):
     lsass, revoked, deprecated = (attack.technique(each) for each in ("T1003.001", "T1562.001", "T1064"))
 
     assert (lsass.name, [t.key for t in lsass.tactics], lsass.platforms) == (
-        "LSASS Memory", ["credential-access"], ("Windows",))
+        "LSASS Memory",
+        ["credential-access"],
+        ("Windows",),
+    )
     assert (revoked.status, revoked.revoked_by) == (TechniqueStatus.REVOKED, "T1685")
     assert (deprecated.status, deprecated.revoked_by) == (TechniqueStatus.DEPRECATED, None)
     assert attack.technique("T1059.999") is None
@@ -61,10 +72,19 @@ def test_the_tactics_of_a_revoked_id_are_those_of_its_successor(attack):
     assert [(t.id, t.name) for t in attack.tactics_of("T1070.001")] == [("TA0112", "Defense Impairment")]
 
 
-@pytest.mark.parametrize(("name", "id_"), [
-    ("Mimikatz", "S0002"), ("MIMIKATZ.EXE", "S0002"), ("cobalt strike", "S0154"), ("CobaltStrike", "S0154"),
-    ("PsExec", "S0029"), ("S1071", "S1071"), ("Pass-The-Hash Toolkit", "S0122"), ("net.exe", "S0039"),
-])
+@pytest.mark.parametrize(
+    ("name", "id_"),
+    [
+        ("Mimikatz", "S0002"),
+        ("MIMIKATZ.EXE", "S0002"),
+        ("cobalt strike", "S0154"),
+        ("CobaltStrike", "S0154"),
+        ("PsExec", "S0029"),
+        ("S1071", "S1071"),
+        ("Pass-The-Hash Toolkit", "S0122"),
+        ("net.exe", "S0039"),
+    ],
+)
 def test_software_is_found_by_id_name_and_alias(attack, name, id_):
     assert attack.software(name).id == id_
 
@@ -78,12 +98,18 @@ def test_software_tells_its_kind_techniques_and_whether_it_is_built_in(attack):
     assert attack.software("no such thing") is None
 
 
-@pytest.mark.parametrize(("text", "names"), [
-    ("HackTool:Win32/Mimikatz!dha", ["Mimikatz"]),
-    (r"C:\temp\Rubeus.exe kerberoast; Invoke-Mimikatz; rubeus again", ["Rubeus", "Mimikatz"]),
-    ("Possible CobaltStrike beacon", ["Cobalt Strike"]), ("ET TOOL Impacket PsExec", ["Impacket", "PsExec"]),
-    ("net user /add && cmd.exe /c ping at 10:00, play royal medusa tor", []), ("notmimikatzatall", []), ("", []),
-])
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("HackTool:Win32/Mimikatz!dha", ["Mimikatz"]),
+        (r"C:\temp\Rubeus.exe kerberoast; Invoke-Mimikatz; rubeus again", ["Rubeus", "Mimikatz"]),
+        ("Possible CobaltStrike beacon", ["Cobalt Strike"]),
+        ("ET TOOL Impacket PsExec", ["Impacket", "PsExec"]),
+        ("net user /add && cmd.exe /c ping at 10:00, play royal medusa tor", []),
+        ("notmimikatzatall", []),
+        ("", []),
+    ],
+)
 def test_attack_software_is_recognised_in_text_and_ordinary_words_are_not(attack, text, names):
     assert [each.name for each in attack.mentioned(text)] == names
 

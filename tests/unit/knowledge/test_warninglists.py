@@ -32,33 +32,65 @@ def categories(lists, type_, value):
     return {hit.category for hit in lists.lookup(type_, value)}
 
 
-@pytest.mark.parametrize(("type_", "value", "expected"), [
-    (T.IP, "8.8.8.8", {C.BENIGN_INFRASTRUCTURE}), (T.IP, "2001:4860:4860::8888", {C.BENIGN_INFRASTRUCTURE}),
-    (T.IP, "52.95.110.1", {C.CLOUD_HOSTING}), (T.IP, "104.16.0.1", {C.CONTENT_DELIVERY}),
-    (T.IP, "162.142.125.7", {C.SCANNER}), (T.IP, "146.112.61.104", {C.SINKHOLE}),
-    (T.DOMAIN, "ctldl.windowsupdate.com", {C.BENIGN_INFRASTRUCTURE, C.POPULAR_SITE}),
-    (T.DOMAIN, "www.wikipedia.org", {C.POPULAR_SITE}), (T.DOMAIN, "api.ipify.org", {C.IP_LOOKUP}),
-    (T.DOMAIN, "evil.example.com", {C.SPECIAL_USE}), (T.DOMAIN, "portal.prizegiveaway.net", {C.SIMULATION}),
-    (T.URL, "http://user@162.142.125.7:8080/x", {C.SCANNER}), (T.URL, "https://www.wikipedia.org/", {C.POPULAR_SITE}),
-    (T.EMAIL, "x@mailinator.com", {C.DYNAMIC_OR_DISPOSABLE}), (T.EMAIL, "x@wikipedia.org", set()),
-    (T.HASH_MD5, EMPTY, {C.FALSE_POSITIVE_HASH}), (T.HASH_SHA256, EICAR, {C.FALSE_POSITIVE_HASH}),
-    (T.FILE_PATH, "/tmp/x", set()),
-])
+@pytest.mark.parametrize(
+    ("type_", "value", "expected"),
+    [
+        (T.IP, "8.8.8.8", {C.BENIGN_INFRASTRUCTURE}),
+        (T.IP, "2001:4860:4860::8888", {C.BENIGN_INFRASTRUCTURE}),
+        (T.IP, "52.95.110.1", {C.CLOUD_HOSTING}),
+        (T.IP, "104.16.0.1", {C.CONTENT_DELIVERY}),
+        (T.IP, "162.142.125.7", {C.SCANNER}),
+        (T.IP, "146.112.61.104", {C.SINKHOLE}),
+        (T.DOMAIN, "ctldl.windowsupdate.com", {C.BENIGN_INFRASTRUCTURE, C.POPULAR_SITE}),
+        (T.DOMAIN, "www.wikipedia.org", {C.POPULAR_SITE}),
+        (T.DOMAIN, "api.ipify.org", {C.IP_LOOKUP}),
+        (T.DOMAIN, "evil.example.com", {C.SPECIAL_USE}),
+        (T.DOMAIN, "portal.prizegiveaway.net", {C.SIMULATION}),
+        (T.URL, "http://user@162.142.125.7:8080/x", {C.SCANNER}),
+        (T.URL, "https://www.wikipedia.org/", {C.POPULAR_SITE}),
+        (T.EMAIL, "x@mailinator.com", {C.DYNAMIC_OR_DISPOSABLE}),
+        (T.EMAIL, "x@wikipedia.org", set()),
+        (T.HASH_MD5, EMPTY, {C.FALSE_POSITIVE_HASH}),
+        (T.HASH_SHA256, EICAR, {C.FALSE_POSITIVE_HASH}),
+        (T.FILE_PATH, "/tmp/x", set()),
+    ],
+)
 def test_a_listed_value_has_the_category_of_its_lists(lists, type_, value, expected):
     assert categories(lists, type_, value) == expected
 
 
-@pytest.mark.parametrize(("type_", "value"), [
-    (T.DOMAIN, "notwikipedia.org"), (T.DOMAIN, "wikipedia.org.evil.ru"), (T.DOMAIN, "org"), (T.DOMAIN, ""),
-    (T.IP, "203.0.113.7"), (T.IP, "0.0.0.0"), (T.IP, "255.255.255.255"), (T.IP, "nonsense"),
-    (T.URL, "http://wikipedia.org@evil.ru/"), (T.HASH_MD5, EICAR[:32]), (T.HASH_SHA256, EICAR[::-1]),
-])
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        (T.DOMAIN, "notwikipedia.org"),
+        (T.DOMAIN, "wikipedia.org.evil.ru"),
+        (T.DOMAIN, "org"),
+        (T.DOMAIN, ""),
+        (T.IP, "203.0.113.7"),
+        (T.IP, "0.0.0.0"),
+        (T.IP, "255.255.255.255"),
+        (T.IP, "nonsense"),
+        (T.URL, "http://wikipedia.org@evil.ru/"),
+        (T.HASH_MD5, EICAR[:32]),
+        (T.HASH_SHA256, EICAR[::-1]),
+    ],
+)
 def test_what_only_resembles_a_listed_value_is_not_listed(lists, type_, value):
     assert lists.lookup(type_, value) == ()
 
 
-@pytest.mark.parametrize("name", ["github.com", "evil.github.io", "docs.google.com", "x.duckdns.org",
-                                  "evil.blob.core.windows.net", "evil.azurewebsites.net", "evil.herokuapp.com"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "github.com",
+        "evil.github.io",
+        "docs.google.com",
+        "x.duckdns.org",
+        "evil.blob.core.windows.net",
+        "evil.azurewebsites.net",
+        "evil.herokuapp.com",
+    ],
+)
 def test_a_place_for_anybodys_content_is_never_called_benign(lists, name):
     assert not any(category.speaks_for_benign for category in categories(lists, T.DOMAIN, name))
 
@@ -81,8 +113,9 @@ def test_no_list_speaks_about_addresses_that_are_not_global(lists):
 def test_address_lookup_agrees_with_a_plain_search_through_all_ranges(data):
     ranges = _ranges()
     _, network = data.draw(st.sampled_from(ranges))
-    offset = data.draw(st.sampled_from([-1, 0, network.num_addresses // 2, network.num_addresses - 1,
-                                        network.num_addresses]))
+    offset = data.draw(
+        st.sampled_from([-1, 0, network.num_addresses // 2, network.num_addresses - 1, network.num_addresses])
+    )
     address = ip_address(int(network.network_address) + offset)
 
     hits = {_SHARED.lists[number].list_id for number in _SHARED._of_address(str(address))}
@@ -115,5 +148,6 @@ def test_the_shipped_data_stays_small():
 
 @cache
 def _ranges():
-    return [(each["id"], ip_network(entry)) for each in _SHARED._data["lists"]
-            for entry in each.get("range", "").split()]
+    return [
+        (each["id"], ip_network(entry)) for each in _SHARED._data["lists"] for entry in each.get("range", "").split()
+    ]
