@@ -31,15 +31,25 @@ def print_list(console: Console, found: Sequence[Outcome], *, full: bool, skip: 
         console.print("no alert" if not skip else "no more alerts")
         return
     wide = console.width >= _NARROW
-    headings = ["id", "verdict", "", "severity", *(["time", "source", "status", "case"] if wide else []), "seen", "title"]
-    grid = table(*headings, right=("seen",), stretch="title")
+    extra = ["time", "source", "status", "case"] if wide else []
+    grid = table("id", "verdict", "", "severity", *extra, "seen", "title", right=("seen",), stretch="title")
     for outcome in found:
         alert, conclusion = outcome.alert, outcome.verdict or {}
-        more: list[Any] = [when(alert["event_time"]), plain(alert["source"]), alert["status"].replace("_", " "),
-                           tail(alert["case_id"]) if alert["case_id"] else ""]
-        grid.add_row(Text(tail(outcome.record_id), style="cyan"), verdict(conclusion.get("label")),
-                     percent(conclusion.get("confidence")), severity(alert["severity"]), *(more if wide else []),
-                     f"{alert['count']}×", plain(alert["title"]))
+        more: list[Any] = [
+            when(alert["event_time"]),
+            plain(alert["source"]),
+            alert["status"].replace("_", " "),
+            tail(alert["case_id"]) if alert["case_id"] else "",
+        ]
+        grid.add_row(
+            Text(tail(outcome.record_id), style="cyan"),
+            verdict(conclusion.get("label")),
+            percent(conclusion.get("confidence")),
+            severity(alert["severity"]),
+            *(more if wide else []),
+            f"{alert['count']:,}",
+            plain(alert["title"]),
+        )
     console.print(grid)
     if full:
         console.print(Text(f"more: --skip {skip + len(found)}", style="dim"))
@@ -47,8 +57,15 @@ def print_list(console: Console, found: Sequence[Outcome], *, full: bool, skip: 
 
 def print_details(console: Console, alert: Mapping[str, Any]) -> None:
     """Print everything that `describe_alert` returns."""
-    console.print(Text.assemble(verdict(alert["verdict"]), f" {percent(alert['confidence'])}  ",
-                                severity(alert["severity"]), "  ", plain(alert["title"], style="bold")))
+    console.print(
+        Text.assemble(
+            verdict(alert["verdict"]),
+            f" {percent(alert['confidence'])}  ",
+            severity(alert["severity"]),
+            "  ",
+            plain(alert["title"], style="bold"),
+        )
+    )
     if alert["reason"]:
         console.print(plain(alert["reason"]))
     _facts(console, alert)
@@ -65,14 +82,18 @@ def print_details(console: Console, alert: Mapping[str, Any]) -> None:
 def _facts(console: Console, alert: Mapping[str, Any]) -> None:
     case = alert["case"]
     facts = [
-        ("alert", alert["alert_id"]), ("status", alert["status"].replace("_", " ")),
+        ("alert", alert["alert_id"]),
+        ("status", alert["status"].replace("_", " ")),
         ("time", when(alert["time"]) + (" UTC" if alert["time"] else "")),
-        ("product", f"{alert['product'] or alert['source']} (format {alert['format']})"), ("rule", alert["rule"]),
+        ("product", f"{alert['product'] or alert['source']} (format {alert['format']})"),
+        ("rule", alert["rule"]),
         ("techniques", ", ".join(alert["techniques"])),
         ("claimed", ", ".join(alert["claimed_techniques"])),
         ("decided by", f"{alert['decided_by']} {alert['decided_name']}" if alert["decided_by"] else "nobody yet"),
-        ("case", f"{case['case_id']} {case['title']}" if case else ""), ("run", alert["run_id"]),
-        ("entities", "\n".join(_pairs(alert["entities"]))), ("observables", "\n".join(_pairs(alert["observables"]))),
+        ("case", f"{case['case_id']} {case['title']}" if case else ""),
+        ("run", alert["run_id"]),
+        ("entities", "\n".join(_pairs(alert["entities"]))),
+        ("observables", "\n".join(_pairs(alert["observables"]))),
     ]
     console.print()
     grid = table("what", "value", stretch="value", wrap=True)
@@ -97,8 +118,16 @@ def _weights(console: Console, alert: Mapping[str, Any]) -> None:
     for each in alert["contributions"]:
         cited = ", ".join(each["evidence"])
         weight = Text("    decides" if each["rule"] == "analyst" else f"{each['weight']:+11.1f}")
-        console.print(Text.assemble(weight, "  ", _bar(each["weight"]), "  ", plain(each["rule"], style="cyan"),
-                                    ("  closes" if each["closes"] else "", "green")))
+        console.print(
+            Text.assemble(
+                weight,
+                "  ",
+                _bar(each["weight"]),
+                "  ",
+                plain(each["rule"], style="cyan"),
+                ("  closes" if each["closes"] else "", "green"),
+            )
+        )
         console.print(Padding(Text.assemble(plain(each["text"]), (f"  [{cited}]", "dim")), (0, 0, 0, 13)))
 
 
@@ -124,8 +153,9 @@ def _evidence(console: Console, evidence: Sequence[Mapping[str, Any]]) -> None:
     heading(console, "Evidence beside the record's own fields")
     grid = table("id", "kind", "written by", "text", stretch="text", wrap=True)
     for each in found:
-        grid.add_row(Text(each["id"], style="cyan"), plain(each["kind"]), _provenance(each["provenance"]),
-                     plain(each["text"]))
+        grid.add_row(
+            Text(each["id"], style="cyan"), plain(each["kind"]), _provenance(each["provenance"]), plain(each["text"])
+        )
     console.print(grid)
 
 
@@ -135,8 +165,12 @@ def _fields(console: Console, fields: Sequence[Mapping[str, Any]]) -> None:
     heading(console, "Fields of the record")
     grid = table("id", "name", "written by", "value", stretch="value", wrap=True)
     for each in fields:
-        grid.add_row(Text(each["id"], style="cyan"), plain(each["name"]), _provenance(each["provenance"]),
-                     plain(each["value"], limit=600))
+        grid.add_row(
+            Text(each["id"], style="cyan"),
+            plain(each["name"]),
+            _provenance(each["provenance"]),
+            plain(each["value"], limit=600),
+        )
     console.print(grid)
 
 
@@ -149,17 +183,33 @@ def _history(console: Console, history: Sequence[Mapping[str, Any]]) -> None:
         return
     heading(console, "History")
     for each in history:
-        console.print(Text.assemble((when(each["time"]), "dim"), "  ", verdict(each["verdict"]),
-                                    f" {percent(each['confidence'])}  ", plain(each["decided_by"]), " ",
-                                    plain(each["decided_name"], style="dim"), ": ", plain(each["reason"])))
+        console.print(
+            Text.assemble(
+                (when(each["time"]), "dim"),
+                "  ",
+                verdict(each["verdict"]),
+                f" {percent(each['confidence'])}  ",
+                plain(each["decided_by"]),
+                " ",
+                plain(each["decided_name"], style="dim"),
+                ": ",
+                plain(each["reason"]),
+            )
+        )
 
 
 def _occurrences(console: Console, alert: Mapping[str, Any]) -> None:
-    heading(console, f"Seen {plural(alert['count'], 'time')}, "
-                     f"{when(alert['first_seen'])} to {when(alert['last_seen'])} UTC")
+    heading(
+        console, f"Seen {plural(alert['count'], 'time')}, {when(alert['first_seen'])} to {when(alert['last_seen'])} UTC"
+    )
     for each in alert["occurrences"]:
-        console.print(Text.assemble((tail(each["alert_id"]), "cyan"), (f"  {when(each['time'])}  ", "dim"),
-                                    plain(f"{each['file']}:{each['line']}")))
+        console.print(
+            Text.assemble(
+                (tail(each["alert_id"]), "cyan"),
+                (f"  {when(each['time'])}  ", "dim"),
+                plain(f"{each['file']}:{each['line']}"),
+            )
+        )
     if alert["count"] > len(alert["occurrences"]):
         console.print(Text("…", style="dim"))
 
@@ -169,9 +219,13 @@ def print_rejected(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         console.print("nothing was rejected")
     for row in rows:
-        console.print(Text.assemble(plain(f"{row['file']}:{row['line']}", style="cyan"),
-                                    (f"  byte {row['offset_bytes']:,}, {plural(row['size_bytes'], 'byte')}  ", "dim"),
-                                    plain(row["reason"], style="yellow")))
+        console.print(
+            Text.assemble(
+                plain(f"{row['file']}:{row['line']}", style="cyan"),
+                (f"  byte {row['offset_bytes']:,}, {plural(row['size_bytes'], 'byte')}  ", "dim"),
+                plain(row["reason"], style="yellow"),
+            )
+        )
         console.print(Padding(plain(row["message"]), (0, 0, 0, 2)))
         if row["raw"]:
             console.print(Padding(plain(_beginning(row), style="dim", limit=160), (0, 0, 0, 2)))
@@ -179,9 +233,18 @@ def print_rejected(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def rejected_document(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a rejected record as JSON values; of its content, the beginning."""
-    return {"id": str(row["id"]), "file": row["file"], "line": row["line"], "offset_bytes": row["offset_bytes"],
-            "size_bytes": row["size_bytes"], "format": row["format"], "reason": row["reason"],
-            "message": row["message"], "rejected_at": told(row["rejected_at"]), "begins": _beginning(row)}
+    return {
+        "id": str(row["id"]),
+        "file": row["file"],
+        "line": row["line"],
+        "offset_bytes": row["offset_bytes"],
+        "size_bytes": row["size_bytes"],
+        "format": row["format"],
+        "reason": row["reason"],
+        "message": row["message"],
+        "rejected_at": told(row["rejected_at"]),
+        "begins": _beginning(row),
+    }
 
 
 def _beginning(row: Mapping[str, Any]) -> str:

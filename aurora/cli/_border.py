@@ -86,8 +86,10 @@ def _report(error: BaseException) -> int:
         where = f"{error.filename}: " if error.filename else ""
         complain(f"{where}{(error.strerror or type(error).__name__).lower()}")
     else:
-        complain(f"a fault of Aurora: {type(error).__name__}: {error}. Please report it; "
-                 "with AURORA_OBSERVABILITY__LOG_LEVEL=debug the same command shows where it is.")
+        complain(
+            f"a fault of Aurora: {type(error).__name__}: {error}. Please report it; "
+            "with AURORA_OBSERVABILITY__LOG_LEVEL=debug the same command shows where it is."
+        )
     return status
 
 
@@ -112,7 +114,7 @@ async def _guarded(work: Work, caught: list[int]) -> int:
     """Run the command; the first signal cancels it, the second ends the process at once."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - narrows the type; a coroutine that runs has a task
+    assert task is not None
 
     def on_signal(number: int) -> None:
         if caught:

@@ -23,8 +23,11 @@ def print_drawing(console: Console, spec: GraphSpec, drawing: Drawing) -> None:
 
     A node whose only way leads to the next line has just an arrow; all other ways are named.
     """
-    console.print(Text.assemble(plain(spec.title, style="bold"), ("  ", ""), plain(f"{spec.id} version {spec.version}",
-                                                                                  style="dim")))
+    console.print(
+        Text.assemble(
+            plain(spec.title, style="bold"), ("  ", ""), plain(f"{spec.id} version {spec.version}", style="dim")
+        )
+    )
     console.print(plain(spec.description))
     console.print()
     nodes = [node for row in drawing.rows for node in row]

@@ -60,10 +60,14 @@ def print_help(ctx: Any, *, commands: Sequence[tuple[str, str, str]] = (), epilo
     console = Console(highlight=False, markup=False, emoji=False)
     width = min(console.width, _WIDEST)
     params = ctx.command.get_params(ctx)
-    arguments = [(each.metavar or str(each.name).upper(), each.help or "")
-                 for each in params if each.param_type_name == "argument"]
-    usage = " ".join([ctx.command_path, *(name for name, _ in arguments), "[OPTIONS]",
-                      *(["COMMAND [ARGS]..."] if commands else [])])
+    arguments = [
+        (each.metavar or str(each.name).upper(), each.help or "")
+        for each in params
+        if each.param_type_name == "argument"
+    ]
+    usage = " ".join(
+        [ctx.command_path, *(name for name, _ in arguments), "[OPTIONS]", *(["COMMAND [ARGS]..."] if commands else [])]
+    )
     console.print(Text.assemble(("Usage: ", "bold"), usage), soft_wrap=True)
     for paragraph in inspect.cleandoc(ctx.command.help or "").split("\n\n"):
         console.print()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,15 +12,21 @@ if TYPE_CHECKING:
     from aurora.bootstrap import Runtime
     from aurora.settings import Settings
 
-Database = Annotated[str | None, typer.Option(
-    "--db", metavar="URL", show_default=False,
-    help="Database, such as sqlite:///soc.db or postgresql://user@host/aurora. "
-         "Without it: AURORA_DATABASE__URL, then aurora.toml, then a file in your data directory.")]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--db",
+        metavar="URL",
+        show_default=False,
+        help="Database, such as sqlite:///soc.db or postgresql://user@host/aurora. "
+        "Without it: AURORA_DATABASE__URL, then aurora.toml, then a file in your data directory.",
+    ),
+]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, and nothing else.")]
 
 
-def settings_for(db: str | None, **overrides: object) -> Settings:
+def settings_for(db: str | None, **overrides: Any) -> Settings:
     """Return the settings of this command; `--db` wins over every other source.
 
     Raises:

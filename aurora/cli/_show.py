@@ -93,8 +93,13 @@ def table(*headings: str, right: tuple[str, ...] = (), stretch: str = "", wrap: 
     for heading in headings:
         stretches = heading == stretch
         breaks = stretches and wrap
-        grid.add_column(heading, justify="right" if heading in right else "left", no_wrap=not breaks,
-                        overflow="fold" if breaks else "ellipsis", ratio=1 if stretches else None)
+        grid.add_column(
+            heading,
+            justify="right" if heading in right else "left",
+            no_wrap=not breaks,
+            overflow="fold" if breaks else "ellipsis",
+            ratio=1 if stretches else None,
+        )
     grid.expand = bool(stretch)
     return grid
 
@@ -127,8 +132,13 @@ class LogHandler(logging.Handler):
         fields = {key: value for key, value in vars(record).items() if key not in self._OWN}
         if record.exc_info and record.exc_info[0] is not None:
             fields["error"] = getattr(record.exc_info[0], "code", record.exc_info[0].__name__)
-        line = " ".join([record.levelname.lower(), record.getMessage(),
-                         *(f"{key}={value}" for key, value in sorted(fields.items()))])
+        line = " ".join(
+            [
+                record.levelname.lower(),
+                record.getMessage(),
+                *(f"{key}={value}" for key, value in sorted(fields.items())),
+            ]
+        )
         self._console.print(plain(line, style="dim"), soft_wrap=True)
         if self._tracebacks and record.exc_info:
             self._console.print(block(logging.Formatter().formatException(record.exc_info), style="dim"))

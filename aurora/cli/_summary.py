@@ -69,8 +69,9 @@ def _verdicts(console: Console, summary: Summary) -> None:
     for label in VERDICTS:
         row = [summary.verdicts[label, each] for each in SEVERITIES]
         if any(row):
-            grid.add_row(verdict(label), *(Text(f"{n:,}") if n else Text("·", style="dim") for n in row),
-                         f"{sum(row):,}")
+            grid.add_row(
+                verdict(label), *(Text(f"{n:,}") if n else Text("·", style="dim") for n in row), f"{sum(row):,}"
+            )
     console.print(grid)
     if summary.corrected:
         console.print(f"{plural(summary.corrected, 'verdict is', 'verdicts are')} an analyst's")
@@ -87,12 +88,25 @@ def _worst(console: Console, summary: Summary) -> None:
 def print_alert(console: Console, outcome: Outcome) -> None:
     """Print an alert in three lines: what was concluded, of whom, and why."""
     alert, conclusion = outcome.alert, outcome.verdict or {}
-    line = Text.assemble(verdict(conclusion.get("label")), f" {percent(conclusion.get('confidence'))}  ",
-                         severity(alert["severity"]), "  ", plain(alert["title"], style="bold"))
+    line = Text.assemble(
+        verdict(conclusion.get("label")),
+        f" {percent(conclusion.get('confidence'))}  ",
+        severity(alert["severity"]),
+        "  ",
+        plain(alert["title"], style="bold"),
+    )
     console.print(line, no_wrap=True, overflow="ellipsis")
-    times = f" · {alert['count']}×" if alert["count"] > 1 else ""
-    console.print(Text.assemble("  ", (tail(outcome.record_id), "cyan"), (f"  {when(alert['event_time'])}{times}  ", "dim"),
-                                plain(", ".join(_who(outcome)))), no_wrap=True, overflow="ellipsis")
+    times = f" · seen {alert['count']:,} times" if alert["count"] > 1 else ""
+    console.print(
+        Text.assemble(
+            "  ",
+            (tail(outcome.record_id), "cyan"),
+            (f"  {when(alert['event_time'])}{times}  ", "dim"),
+            plain(", ".join(_who(outcome))),
+        ),
+        no_wrap=True,
+        overflow="ellipsis",
+    )
     console.print(Padding(plain(conclusion.get("reason"), style="dim", limit=300), (0, 0, 0, 2)))
 
 
@@ -109,7 +123,9 @@ def _cases(console: Console, summary: Summary) -> None:
     heading(console, f"Cases ({len(summary.cases):,})")
     grid = table("case", "alerts", "severity", "since", "title", right=("alerts",), stretch="title")
     for case in summary.largest_cases():
-        grid.add_row(tail(case.case_id), f"{case.alerts:,}", severity(case.severity), when(case.first), plain(case.title))
+        grid.add_row(
+            tail(case.case_id), f"{case.alerts:,}", severity(case.severity), when(case.first), plain(case.title)
+        )
     console.print(grid)
 
 
@@ -118,8 +134,11 @@ def _failed(console: Console, summary: Summary) -> None:
         return
     heading(console, "Triage failed; an analyst must look")
     for outcome in summary.failed:
-        console.print(Text.assemble((tail(outcome.record_id), "cyan"), "  ", plain(outcome.alert["title"])),
-                      no_wrap=True, overflow="ellipsis")
+        console.print(
+            Text.assemble((tail(outcome.record_id), "cyan"), "  ", plain(outcome.alert["title"])),
+            no_wrap=True,
+            overflow="ellipsis",
+        )
 
 
 def _rejected(console: Console, told: Told) -> None:
@@ -163,4 +182,6 @@ def _next(console: Console, told: Told) -> None:
         tips.append("aurora alerts list")
     where = f" --db {told.database}" if told.named else ""
     for number, tip in enumerate(tips):
-        console.print(Text.assemble("next: " if not number else "      ", plain(tip + where, style="cyan")), soft_wrap=True)
+        console.print(
+            Text.assemble("next: " if not number else "      ", plain(tip + where, style="cyan")), soft_wrap=True
+        )

@@ -34,6 +34,12 @@ _STYLE = """\
     .tip { fill: #9198a1; }
   }"""
 
+_ROLE = 'role="img" aria-labelledby="title about"'
+
+_TIP = """\
+<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">
+<path class="tip" d="M0 0 8 4 0 8z"/></marker></defs>"""
+
 
 def draw_svg(spec: GraphSpec, drawing: Drawing) -> str:
     """Return the drawing of a graph as an SVG document."""
@@ -44,20 +50,22 @@ def draw_svg(spec: GraphSpec, drawing: Drawing) -> str:
     head = _HEAD + 17 * max(0, len(about) - 1)
     height = head + len(drawing.rows) * _ROW + _MARGIN - (_ROW - _TALL)
     places = dict(_places(drawing, head, widest))
+    size = f'width="{width}" height="{height}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'role="img" aria-labelledby="title about">',
-        f'<title id="title">{_text(spec.title)}</title>', f'<desc id="about">{_text(spec.description)}</desc>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {size} {_ROLE}>',
+        f'<title id="title">{_text(spec.title)}</title>',
+        f'<desc id="about">{_text(spec.description)}</desc>',
         f"<style>\n{_STYLE}\n</style>",
-        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
-        '<path class="tip" d="M0 0 8 4 0 8z"/></marker></defs>',
+        _TIP,
         f'<rect class="ground" width="{width}" height="{height}"/>',
         f'<text class="title" x="{_MARGIN}" y="44">{_text(spec.title)}</text>',
         *(f'<text x="{_MARGIN}" y="{68 + 17 * number}">{_text(line)}</text>' for number, line in enumerate(about)),
         *(_way(drawing, edge, places) for edge in drawing.edges),
         *(part for node, place in places.items() for part in _node(drawing, node, place)),
         f'<text x="{width - _MARGIN}" y="44" text-anchor="end">{_text(f"{spec.id} version {spec.version}")}</text>',
-        "</svg>", ""]
+        "</svg>",
+        "",
+    ]
     return "\n".join(parts)
 
 
@@ -91,15 +99,18 @@ def _way(drawing: Drawing, edge: Edge, places: dict[str, tuple[float, float]]) -
     if _is_bent(drawing, edge):  # around the boxes, on the right
         side = max(x for x, _ in places.values()) + _WIDE / 2 + 34
         middle1, middle2 = top1 + _height(edge.source) / 2, y2 + _height(edge.target) / 2
-        path = (f"M{x1 + _half(edge.source):g} {middle1:g} C{side:g} {middle1:g} {side:g} {middle2:g} "
-                f"{x2 + _half(edge.target):g} {middle2:g}")
+        path = (
+            f"M{x1 + _half(edge.source):g} {middle1:g} C{side:g} {middle1:g} {side:g} {middle2:g} "
+            f"{x2 + _half(edge.target):g} {middle2:g}"
+        )
     elif x1 == x2:
         path = f"M{x1:g} {y1:g}V{y2:g}"
     else:
         path = f"M{x1:g} {y1:g}C{x1:g} {y1 + 24:g} {x2:g} {y2 - 24:g} {x2:g} {y2:g}"
     kind = "way choice" if edge.is_choice else "way"
-    label = (f'<text x="{(x1 + x2) / 2 + 8:g}" y="{(y1 + y2) / 2 + 4:g}">{_text(edge.label)}</text>'
-             if edge.label else "")
+    label = (
+        f'<text x="{(x1 + x2) / 2 + 8:g}" y="{(y1 + y2) / 2 + 4:g}">{_text(edge.label)}</text>' if edge.label else ""
+    )
     return f'<path class="{kind}" marker-end="url(#tip)" d="{path}"/>{label}'
 
 

@@ -23,8 +23,15 @@ if TYPE_CHECKING:
 After = Callable[[Runtime, "Triaged"], Awaitable[None]]
 
 
-async def triage_sources(settings: Settings, sources: Sequence[Source], *, hint: str | None = None,
-                         as_json: bool = False, named: bool = False, after: After | None = None) -> int:
+async def triage_sources(
+    settings: Settings,
+    sources: Sequence[Source],
+    *,
+    hint: str | None = None,
+    as_json: bool = False,
+    named: bool = False,
+    after: After | None = None,
+) -> int:
     """Triage sources, print what came of it, and return the exit status.
 
     Args:
@@ -42,8 +49,9 @@ async def triage_sources(settings: Settings, sources: Sequence[Source], *, hint:
             log_to(bars.console, settings.observability.log_level)
             async with open_pipeline(runtime) as pipeline:
                 started = runtime.clock.monotonic()
-                triaged = await pipeline.triage(sources, hint=hint, on_read=bars.read, on_accepted=bars.accepted,
-                                                on_done=bars.done)
+                triaged = await pipeline.triage(
+                    sources, hint=hint, on_read=bars.read, on_accepted=bars.accepted, on_done=bars.done
+                )
                 ended = runtime.clock.monotonic()
         log_to(console, settings.observability.log_level)
         if as_json:
@@ -52,8 +60,15 @@ async def triage_sources(settings: Settings, sources: Sequence[Source], *, hint:
         else:
             summary = await summarise(runtime.storage, triaged.accepted)
             failed = len(summary.failed)
-            told = Told(triaged=triaged, summary=summary, took_s=ended - began, working_s=ended - started,
-                        database=database_shown(settings), named=named, suggest=after is None)
+            told = Told(
+                triaged=triaged,
+                summary=summary,
+                took_s=ended - began,
+                working_s=ended - started,
+                database=database_shown(settings),
+                named=named,
+                suggest=after is None,
+            )
             print_summary(out(), told)
             if after is not None:
                 await after(runtime, triaged)
@@ -79,5 +94,7 @@ def _tell_rejects(triaged: Triaged) -> None:
     for each in shown:
         complain(f"{each.file}:{each.line}: rejected: {each.message}")
     if accepted.rejects > len(shown):
-        complain(f"{plural(accepted.rejects - len(shown), 'more record was', 'more records were')} rejected; "
-                 "`aurora alerts rejected` lists them")
+        complain(
+            f"{plural(accepted.rejects - len(shown), 'more record was', 'more records were')} rejected; "
+            "`aurora alerts rejected` lists them"
+        )

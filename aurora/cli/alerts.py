@@ -10,29 +10,53 @@ from aurora.cli._border import DONE, run
 from aurora.cli._help import OPTIONS, Command, Group
 from aurora.cli._options import AsJson, Database
 
-app = typer.Typer(cls=Group, add_completion=False, no_args_is_help=True, context_settings=OPTIONS,
-                  help="List alerts, look at one with everything known of it, correct a verdict.")
+app = typer.Typer(
+    cls=Group,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings=OPTIONS,
+    help="List alerts, look at one with everything known of it, correct a verdict.",
+)
 
 # Spelled out, so that help and completion need not import the domain; a test holds them to its enumerations.
 VerdictName = Literal["malicious", "suspicious", "needs_review", "benign"]
 SeverityName = Literal["critical", "high", "medium", "low", "info"]
 StatusName = Literal["new", "triaged", "investigating", "escalated", "resolved", "false_positive"]
 
-AlertRef = Annotated[str, typer.Argument(
-    metavar="ID", show_default=False, help="Id of an alert or of one of its duplicates, or its last digits, 4 or more.")]
+AlertRef = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        show_default=False,
+        help="Id of an alert or of one of its duplicates, or its last digits, 4 or more.",
+    ),
+]
 
 
 @app.command("list", cls=Command)
 def list_alerts(
-    verdict: Annotated[VerdictName | None, typer.Option(
-        metavar="VERDICT", help="Only alerts with this verdict: malicious, suspicious, needs_review or benign.")] = None,
-    severity: Annotated[SeverityName | None, typer.Option(
-        metavar="SEVERITY", help="Only alerts of this severity: critical, high, medium, low or info.")] = None,
-    status: Annotated[StatusName | None, typer.Option(
-        metavar="STATUS", help="Only alerts in this state: new, triaged, investigating, escalated, resolved or "
-                               "false_positive.")] = None,
-    source: Annotated[str | None, typer.Option(
-        metavar="NAME", help="Only alerts of this product family, such as suricata or microsoft.")] = None,
+    *,
+    verdict: Annotated[
+        VerdictName | None,
+        typer.Option(
+            metavar="VERDICT", help="Only alerts with this verdict: malicious, suspicious, needs_review or benign."
+        ),
+    ] = None,
+    severity: Annotated[
+        SeverityName | None,
+        typer.Option(metavar="SEVERITY", help="Only alerts of this severity: critical, high, medium, low or info."),
+    ] = None,
+    status: Annotated[
+        StatusName | None,
+        typer.Option(
+            metavar="STATUS",
+            help="Only alerts in this state: new, triaged, investigating, escalated, resolved or false_positive.",
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only alerts of this product family, such as suricata or microsoft."),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="List so many at most.")] = 50,
     skip: Annotated[int, typer.Option(min=0, help="Leave out the first so many.")] = 0,
     as_json: AsJson = False,
@@ -41,11 +65,11 @@ def list_alerts(
     """List alerts, the newest first. Duplicates are counted with the alert they repeat.
 
     Examples:
-
         aurora alerts list --verdict malicious
 
         aurora alerts list --source suricata --severity high --json | jq .title
     """
+
     async def work() -> int:
         from aurora.cli._alerts import print_list
         from aurora.cli._json import write_json
@@ -54,12 +78,14 @@ def list_alerts(
         from aurora.services.outcomes import outcome_document
 
         async with opened(db) as runtime, runtime.storage.reading() as transaction:
-            found = await transaction.alerts.listed(verdict=verdict, severity=severity, status=status, source=source,
-                                                    limit=limit, skip=skip)
+            found = await transaction.alerts.listed(
+                verdict=verdict, severity=severity, status=status, source=source, limit=limit, skip=skip
+            )
         if as_json:
             for outcome in found:
-                write_json({**outcome_document(outcome), "status": outcome.alert["status"],
-                            "count": outcome.alert["count"]})
+                write_json(
+                    {**outcome_document(outcome), "status": outcome.alert["status"], "count": outcome.alert["count"]}
+                )
         else:
             print_list(out(), found, full=len(found) == limit, skip=skip)
         return DONE
@@ -72,9 +98,9 @@ def show(alert: AlertRef, as_json: AsJson = False, db: Database = None) -> None:
     """Show everything that is known of an alert: fields and who wrote them, evidence, weights, history, raw record.
 
     Example:
-
         aurora alerts show 8f3556e1
     """
+
     async def work() -> int:
         from aurora.cli._alerts import print_details
         from aurora.cli._json import write_json
@@ -102,9 +128,9 @@ def rejected(
     """List what could not be read, the newest first: where it stands, why, and how it begins.
 
     Example:
-
         aurora alerts rejected --json | jq -r '[.file, .line, .reason] | @tsv'
     """
+
     async def work() -> int:
         from aurora.cli._alerts import print_rejected, rejected_document
         from aurora.cli._json import write_json
@@ -125,22 +151,29 @@ def rejected(
 
 @app.command(cls=Command)
 def decide(
+    *,
     alert: AlertRef,
-    verdict: Annotated[VerdictName, typer.Option(
-        metavar="VERDICT", show_default=False,
-        help="What you concluded: malicious, suspicious, needs_review or benign.")],
+    verdict: Annotated[
+        VerdictName,
+        typer.Option(
+            metavar="VERDICT",
+            show_default=False,
+            help="What you concluded: malicious, suspicious, needs_review or benign.",
+        ),
+    ],
     reason: Annotated[str, typer.Option(metavar="TEXT", show_default=False, help="Why; it becomes evidence.")],
-    close: Annotated[bool, typer.Option(
-        "--close", help="Close the alert: the next occurrence opens a new one.")] = False,
+    close: Annotated[
+        bool, typer.Option("--close", help="Close the alert: the next occurrence opens a new one.")
+    ] = False,
     as_json: AsJson = False,
     db: Database = None,
 ) -> None:
     """Correct a verdict. What was concluded before stays in the history; later alerts like it recall yours.
 
     Example:
-
         aurora alerts decide 8f3556e1 --verdict benign --reason "Our own backup job, ticket 4711" --close
     """
+
     async def work() -> int:
         from aurora.cli._alerts import this_person
         from aurora.cli._json import write_json
@@ -153,16 +186,30 @@ def decide(
 
         async with opened(db) as runtime:
             decided = await decide_alert(
-                runtime.storage, alert=alert, label=VerdictLabel(verdict), reason=reason, analyst=this_person(),
-                close=close, clock=runtime.clock, ids=runtime.ids)
+                runtime.storage,
+                alert=alert,
+                label=VerdictLabel(verdict),
+                reason=reason,
+                analyst=this_person(),
+                close=close,
+                clock=runtime.clock,
+                ids=runtime.ids,
+            )
             if as_json:
                 write_json(await describe_alert(runtime.storage, str(decided.alert_id)))
                 return DONE
         from rich.text import Text
 
         case = f", case {tail(decided.case_id)}" if decided.case_id else ""
-        out().print(Text.assemble(f"alert {tail(decided.alert_id)}: ", coloured(decided.before), " → ",
-                                  coloured(verdict), f"  (status {decided.status}{case})"))
+        out().print(
+            Text.assemble(
+                f"alert {tail(decided.alert_id)}: ",
+                coloured(decided.before),
+                " → ",
+                coloured(verdict),
+                f"  (status {decided.status}{case})",
+            )
+        )
         return DONE
 
     run(work)

@@ -13,24 +13,30 @@ from aurora.cli._options import AsJson
 if TYPE_CHECKING:
     from aurora.discovery import Content, ContentItem
 
-app = typer.Typer(cls=Group, add_completion=False, no_args_is_help=True, context_settings=OPTIONS,
-                  help="List and check graphs, rules, enrichers, formats and plugins.")
+app = typer.Typer(
+    cls=Group,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings=OPTIONS,
+    help="List and check graphs, rules, enrichers, formats and plugins.",
+)
 
 Kind = Literal["graph", "agent", "rule", "enricher", "format"]
 
 
 @app.command("list", cls=Command)
 def list_content(
-    kind: Annotated[Kind | None, typer.Option(
-        metavar="KIND", help="Only this kind: graph, agent, rule, enricher or format.")] = None,
+    kind: Annotated[
+        Kind | None, typer.Option(metavar="KIND", help="Only this kind: graph, agent, rule, enricher or format.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List all content: Aurora's own and that of trusted plugins.
 
     Example:
-
         aurora content list --kind rule
     """
+
     async def work() -> int:
         from aurora.cli._json import write_json
         from aurora.cli._options import settings_for
@@ -40,20 +46,40 @@ def list_content(
         items = [each for each in [*content.items(), *_formats()] if kind in (None, each.kind)]
         if as_json:
             for each in items:
-                write_json({"id": each.id, "kind": each.kind, "version": each.version, "risk": each.risk,
-                            "file": each.file, "origin": each.origin})
+                write_json(
+                    {
+                        "id": each.id,
+                        "kind": each.kind,
+                        "version": each.version,
+                        "risk": each.risk,
+                        "file": each.file,
+                        "origin": each.origin,
+                    }
+                )
             return DONE
         console = out()
         wide = console.width >= 120
-        grid = table("id", "kind", "version", "risk", "origin", *(["file"] if wide else []),
-                     stretch="file" if wide else "")
+        grid = table(
+            "id", "kind", "version", "risk", "origin", *(["file"] if wide else []), stretch="file" if wide else ""
+        )
         for each in items:
-            grid.add_row(plain(each.id, style="cyan"), each.kind, plain(each.version), plain(each.risk),
-                         plain(each.origin), *([plain(each.file)] if wide else []))
+            grid.add_row(
+                plain(each.id, style="cyan"),
+                each.kind,
+                plain(each.version),
+                plain(each.risk),
+                plain(each.origin),
+                *([plain(each.file)] if wide else []),
+            )
         console.print(grid)
         for plugin in content.untrusted:
-            console.print(plain(f"installed, but not trusted: plugin {plugin.name} of {plugin.distribution}; "
-                                f"to use it, name it in content.trusted_plugins", style="yellow"))
+            console.print(
+                plain(
+                    f"installed, but not trusted: plugin {plugin.name} of {plugin.distribution}; "
+                    f"to use it, name it in content.trusted_plugins",
+                    style="yellow",
+                )
+            )
         console.print(plain(plural(len(items), "item"), style="dim"))
         return DONE
 
@@ -65,9 +91,9 @@ def check() -> None:
     """Load all content; exit 0 if all of it can be used, 1 with one line for every fault.
 
     Example:
-
         aurora content check
     """
+
     async def work() -> int:
         from aurora.cli._options import settings_for
         from aurora.cli._show import complain, out, plain, plural
@@ -99,5 +125,14 @@ def _formats() -> list[ContentItem]:
     from aurora.discovery import ContentItem
     from aurora.ingest.formats.registry import Formats
 
-    return [ContentItem(id=each.id, kind="format", version=installed_version(), risk="T0", file=inspect.getfile(type(each)),
-                        origin="aurora") for each in Formats()]
+    return [
+        ContentItem(
+            id=each.id,
+            kind="format",
+            version=installed_version(),
+            risk="T0",
+            file=inspect.getfile(type(each)),
+            origin="aurora",
+        )
+        for each in Formats()
+    ]

@@ -8,8 +8,13 @@ from aurora.cli._border import DONE, INCOMPLETE, run
 from aurora.cli._help import OPTIONS, Command, Group
 from aurora.cli._options import Database
 
-app = typer.Typer(cls=Group, add_completion=False, no_args_is_help=True, context_settings=OPTIONS,
-                  help="Create, upgrade and check the database.")
+app = typer.Typer(
+    cls=Group,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings=OPTIONS,
+    help="Create, upgrade and check the database.",
+)
 
 
 @app.command(cls=Command)
@@ -17,11 +22,11 @@ def upgrade(db: Database = None) -> None:
     """Bring the database to the schema that this Aurora needs; make it if there is none.
 
     Examples:
-
         aurora db upgrade
 
         aurora db upgrade --db postgresql://aurora@db.corp.example/aurora
     """
+
     async def work() -> int:
         from aurora.cli._options import database_shown, settings_for
         from aurora.cli._show import out, plain
@@ -45,9 +50,9 @@ def check(db: Database = None) -> None:
     """Check revision, tables and integrity; exit 0 only if this Aurora can work with all of it. Changes nothing.
 
     Example:
-
         aurora db check --db sqlite:///soc.db
     """
+
     async def work() -> int:
         from aurora.cli._options import database_shown, settings_for
         from aurora.cli._show import complain, out, plain
@@ -70,8 +75,9 @@ def check(db: Database = None) -> None:
         for fault in faults:
             complain(f"{shown}: {fault}")
         if not faults:
-            out().print(plain(f"{shown} is at revision {found}; tables equal the models, integrity holds"),
-                        soft_wrap=True)
+            out().print(
+                plain(f"{shown} is at revision {found}; tables equal the models, integrity holds"), soft_wrap=True
+            )
         return INCOMPLETE if faults else DONE
 
     run(work)

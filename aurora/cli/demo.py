@@ -25,13 +25,13 @@ def demo(as_json: AsJson = False, db: Database = None) -> None:
     Uses a database that is thrown away, unless --db names one to look around in afterwards.
 
     Examples:
-
         aurora demo
 
         aurora demo --db sqlite:///demo.db
 
         aurora demo --json | jq -r '[.verdict, .title] | @tsv'
     """
+
     async def work() -> int:
         from tempfile import TemporaryDirectory
 
@@ -42,8 +42,13 @@ def demo(as_json: AsJson = False, db: Database = None) -> None:
         with ExitStack() as stack:
             url = db or f"sqlite:///{stack.enter_context(TemporaryDirectory(prefix='aurora-demo-'))}/demo.db"
             settings = settings_for(url)
-            return await triage_sources(settings, sample_sources(), as_json=as_json, named=True,
-                                        after=lambda runtime, triaged: _story(runtime, triaged, kept=db is not None))
+            return await triage_sources(
+                settings,
+                sample_sources(),
+                as_json=as_json,
+                named=True,
+                after=lambda runtime, triaged: _story(runtime, triaged, kept=db is not None),
+            )
 
     run(work)
 
@@ -60,16 +65,31 @@ async def _story(runtime: Runtime, triaged: Triaged, *, kept: bool) -> None:
     console = out()
     for case in await tell(runtime.storage, triaged.accepted):
         products = ", ".join(case.sources)
-        heading(console, f"The story of case {tail(case.case_id)}: {plural(len(case.alerts), 'alert')}, "
-                         f"{plural(len(case.sources), 'product')} ({products})")
+        heading(
+            console,
+            f"The story of case {tail(case.case_id)}: {plural(len(case.alerts), 'alert')}, "
+            f"{plural(len(case.sources), 'product')} ({products})",
+        )
         for outcome in case.alerts:
             alert, conclusion = outcome.alert, outcome.verdict or {}
-            console.print(Text.assemble((when(alert["event_time"])[11:16], "cyan"), "  ", plain(alert["title"], style="bold"),
-                                        "  ", severity(alert["severity"]), ", ", verdict(conclusion.get("label"))))
+            console.print(
+                Text.assemble(
+                    (when(alert["event_time"])[11:16], "cyan"),
+                    "  ",
+                    plain(alert["title"], style="bold"),
+                    "  ",
+                    severity(alert["severity"]),
+                    ", ",
+                    verdict(conclusion.get("label")),
+                )
+            )
             techniques = ", ".join(conclusion.get("techniques", ()))
             where = ", ".join(_where(alert["entities"]))
-            console.print(Padding(plain(f"{where}{'  · ' if where and techniques else ''}{techniques}", style="dim"),
-                                  (0, 0, 0, 7)))
+            console.print(
+                Padding(
+                    plain(f"{where}{'  · ' if where and techniques else ''}{techniques}", style="dim"), (0, 0, 0, 7)
+                )
+            )
     console.print()
     if kept:
         console.print(plain(f"look around: aurora alerts list --db {database_shown(runtime.settings)}"), soft_wrap=True)

@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 
     from aurora.sdk.spec import GraphSpec
 
-app = typer.Typer(cls=Group, add_completion=False, no_args_is_help=True, context_settings=OPTIONS,
-                  help="Show the graphs: as a drawing in the terminal or as SVG.")
+app = typer.Typer(
+    cls=Group,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings=OPTIONS,
+    help="Show the graphs: as a drawing in the terminal or as SVG.",
+)
 
 
 @app.command("list", cls=Command)
@@ -25,9 +30,9 @@ def list_graphs(as_json: AsJson = False) -> None:
     """List the graphs that there are.
 
     Example:
-
         aurora graph list
     """
+
     async def work() -> int:
         from aurora.cli._json import write_json
         from aurora.cli._show import out, plain, table
@@ -35,8 +40,16 @@ def list_graphs(as_json: AsJson = False) -> None:
         specs = _graphs().values()
         if as_json:
             for spec in specs:
-                write_json({"id": spec.id, "version": spec.version, "title": spec.title,
-                            "description": spec.description, "nodes": list(spec.nodes), "file": spec.file})
+                write_json(
+                    {
+                        "id": spec.id,
+                        "version": spec.version,
+                        "title": spec.title,
+                        "description": spec.description,
+                        "nodes": list(spec.nodes),
+                        "file": spec.file,
+                    }
+                )
             return DONE
         grid = table("id", "version", "nodes", "title", right=("nodes",), stretch="title", wrap=True)
         for spec in specs:
@@ -50,17 +63,21 @@ def list_graphs(as_json: AsJson = False) -> None:
 @app.command(cls=Command)
 def show(
     graph: Annotated[str, typer.Argument(metavar="ID", show_default=False, help="Id of a graph.")],
-    svg: Annotated[Path | None, typer.Option(
-        "--svg", metavar="FILE", dir_okay=False, show_default=False, help="Write the drawing to this file as SVG.")] = None,
+    svg: Annotated[
+        Path | None,
+        typer.Option(
+            "--svg", metavar="FILE", dir_okay=False, show_default=False, help="Write the drawing to this file as SVG."
+        ),
+    ] = None,
 ) -> None:
     """Draw a graph as LangGraph has it once it is compiled: its nodes, what each does, and where it goes on.
 
     Examples:
-
         aurora graph show triage
 
         aurora graph show triage --svg triage.svg
     """
+
     async def work() -> int:
         from aurora.cli._show import out, plain
         from aurora.kernel.errors import NotFound

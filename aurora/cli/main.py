@@ -35,13 +35,13 @@ class LazyGroup(TyperGroup):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.commands = {name: TyperCommand(name, help=summary, rich_help_panel=panel)
-                         for name, (panel, summary) in COMMANDS.items()}
+        self.commands = {
+            name: TyperCommand(name, help=summary, rich_help_panel=panel) for name, (panel, summary) in COMMANDS.items()
+        }
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help; importing what Typer would print it with takes longer than all the rest."""
-        print_help(ctx, commands=[(panel, name, summary) for name, (panel, summary) in COMMANDS.items()],
-                   epilog=EPILOG)
+        print_help(ctx, commands=[(panel, name, summary) for name, (panel, summary) in COMMANDS.items()], epilog=EPILOG)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Return the command itself, where the help needs no more than its summary."""
@@ -57,8 +57,9 @@ def load(name: str) -> Any:
     return command
 
 
-app = typer.Typer(name="aurora", cls=LazyGroup, no_args_is_help=True,
-                  context_settings=OPTIONS, pretty_exceptions_enable=False)
+app = typer.Typer(
+    name="aurora", cls=LazyGroup, no_args_is_help=True, context_settings=OPTIONS, pretty_exceptions_enable=False
+)
 
 
 def _version(wanted: bool) -> None:
@@ -71,7 +72,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def aurora(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version and stop."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and stop."
+    ),
 ) -> None:
     """Turn security alerts into verdicts that show their evidence. No server, no key, no network.
 

@@ -13,8 +13,13 @@ from aurora.cli._options import AsJson, Database
 if TYPE_CHECKING:
     from rich.console import Console
 
-app = typer.Typer(cls=Group, add_completion=False, no_args_is_help=True, context_settings=OPTIONS,
-                  help="Show what a run of a graph did, step by step.")
+app = typer.Typer(
+    cls=Group,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings=OPTIONS,
+    help="Show what a run of a graph did, step by step.",
+)
 
 
 @app.callback()
@@ -24,8 +29,9 @@ def runs() -> None:
 
 @app.command(cls=Command)
 def show(
-    run_id: Annotated[str, typer.Argument(
-        metavar="RUN", show_default=False, help="Id of a run, or its last digits, 4 or more.")],
+    run_id: Annotated[
+        str, typer.Argument(metavar="RUN", show_default=False, help="Id of a run, or its last digits, 4 or more.")
+    ],
     as_json: AsJson = False,
     db: Database = None,
 ) -> None:
@@ -34,9 +40,9 @@ def show(
     `aurora alerts show` names the run of an alert.
 
     Example:
-
         aurora runs show 87816699
     """
+
     async def work() -> int:
         from aurora.cli._json import write_json
         from aurora.cli._options import opened
@@ -61,10 +67,15 @@ def _print(console: Console, details: dict[str, Any]) -> None:
 
     console.print(Text(f"run {details['run_id']}", style="bold"))
     version = f" version {details['graph_version']}" if details["graph_version"] else ""
-    facts = [("graph", f"{details['graph']}{version}"), ("state", details["state"]),
-             ("attempts", str(details["attempts"])), ("error", details["error"]), ("alert", details["alert_id"]),
-             ("started", details["started"] and when(details["started"])),
-             ("finished", details["finished"] and when(details["finished"]))]
+    facts = [
+        ("graph", f"{details['graph']}{version}"),
+        ("state", details["state"]),
+        ("attempts", str(details["attempts"])),
+        ("error", details["error"]),
+        ("alert", details["alert_id"]),
+        ("started", details["started"] and when(details["started"])),
+        ("finished", details["finished"] and when(details["finished"])),
+    ]
     grid = table("what", "value", stretch="value", wrap=True)
     grid.show_header = False
     for name, value in facts:
@@ -81,6 +92,11 @@ def _print(console: Console, details: dict[str, Any]) -> None:
     if details["verdict"]:
         heading(console, "Verdict")
         found = details["verdict"]
-        console.print(Text.assemble(verdict(found["verdict"]), f" {percent(found['confidence'])}  ",
-                                    plain(found["decided_name"], style="dim")))
+        console.print(
+            Text.assemble(
+                verdict(found["verdict"]),
+                f" {percent(found['confidence'])}  ",
+                plain(found["decided_name"], style="dim"),
+            )
+        )
         console.print(plain(found["reason"]))

@@ -20,16 +20,33 @@ STOPPED = "what is done is kept; run the same command again to go on"
 
 @app.command(cls=Command)
 def triage(
-    paths: Annotated[list[str], typer.Argument(
-        metavar="PATH...", show_default=False,
-        help="Files, directories, patterns such as 'logs/*.json.gz', or - for standard input.")],
-    format_id: Annotated[str, typer.Option(
-        "--format", metavar="ID", help="Read every record as this format; auto: tell each by its content.")] = "auto",
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...",
+            show_default=False,
+            help="Files, directories, patterns such as 'logs/*.json.gz', or - for standard input.",
+        ),
+    ],
+    format_id: Annotated[
+        str,
+        typer.Option(
+            "--format", metavar="ID", help="Read every record as this format; auto: tell each by its content."
+        ),
+    ] = "auto",
     as_json: AsJson = False,
     db: Database = None,
-    jobs: Annotated[int | None, typer.Option(
-        "--jobs", min=1, max=64, metavar="N", show_default=False,
-        help="Alerts triaged at the same time; 4 unless set otherwise. Verdicts do not depend on it.")] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            min=1,
+            max=64,
+            metavar="N",
+            show_default=False,
+            help="Alerts triaged at the same time; 4 unless set otherwise. Verdicts do not depend on it.",
+        ),
+    ] = None,
 ) -> None:
     """Turn alert files into verdicts that show their evidence.
 
@@ -38,7 +55,6 @@ def triage(
     same command goes on where it was: no alert is lost, none is triaged twice.
 
     Examples:
-
         aurora triage eve.json
 
         aurora triage logs/ 'old/*.xz' --db sqlite:///soc.db

@@ -33,25 +33,45 @@ async def describe_alert(storage: Storage, alert: str) -> Document:
     row, verdict = outcome.alert, outcome.verdict or {}
     return {
         **outcome_document(outcome),
-        "description": row["description"], "product": row["product"], "rule": row["rule"], "status": row["status"],
-        "count": row["count"], "first_seen": told(row["first_seen"]), "last_seen": told(row["last_seen"]),
+        "description": row["description"],
+        "product": row["product"],
+        "rule": row["rule"],
+        "status": row["status"],
+        "count": row["count"],
+        "first_seen": told(row["first_seen"]),
+        "last_seen": told(row["last_seen"]),
         "claimed_techniques": list(row["mitre_techniques"]),
-        "reason": verdict.get("reason"), "score": verdict.get("score"), "decided_name": verdict.get("decided_name"),
+        "reason": verdict.get("reason"),
+        "score": verdict.get("score"),
+        "decided_name": verdict.get("decided_name"),
         "contributions": [_contribution(each) for each in ranked(verdict.get("contributions", ()))],
         "dropped": [dict(each) for each in verdict.get("dropped", ())],
         "fields": [{"id": f"f{number}", **field} for number, field in enumerate(row["fields"], start=1)],
         "case": _case(cases[case_id]) if case_id in cases else None,
         "history": [_past(each) for each in history],
         "occurrences": [
-            {"alert_id": str(each["id"]), "time": told(each["event_time"]), "file": each["file"],
-             "line": each["line"], "offset_bytes": each["offset_bytes"]} for each in occurrences],
+            {
+                "alert_id": str(each["id"]),
+                "time": told(each["event_time"]),
+                "file": each["file"],
+                "line": each["line"],
+                "offset_bytes": each["offset_bytes"],
+            }
+            for each in occurrences
+        ],
         "raw": row["raw_log"],
     }
 
 
 def _contribution(each: Any) -> Document:
-    return {"rule": each["rule"], "weight": each["weight"], "closes": each["closes"], "text": each["claim"]["text"],
-            "evidence": list(each["claim"]["evidence"]), "techniques": list(each["techniques"])}
+    return {
+        "rule": each["rule"],
+        "weight": each["weight"],
+        "closes": each["closes"],
+        "text": each["claim"]["text"],
+        "evidence": list(each["claim"]["evidence"]),
+        "techniques": list(each["techniques"]),
+    }
 
 
 def _case(row: dict[str, Any]) -> Document:
@@ -59,6 +79,12 @@ def _case(row: dict[str, Any]) -> Document:
 
 
 def _past(row: dict[str, Any]) -> Document:
-    return {"time": told(row["created_at"]), "verdict": row["label"], "confidence": round(row["confidence"], 4),
-            "decided_by": row["decided_by"], "decided_name": row["decided_name"], "reason": row["reason"],
-            "run_id": None if row["run_id"] is None else str(row["run_id"])}
+    return {
+        "time": told(row["created_at"]),
+        "verdict": row["label"],
+        "confidence": round(row["confidence"], 4),
+        "decided_by": row["decided_by"],
+        "decided_name": row["decided_name"],
+        "reason": row["reason"],
+        "run_id": None if row["run_id"] is None else str(row["run_id"]),
+    }

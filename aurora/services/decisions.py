@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from aurora.kernel.clock import Clock
 from aurora.kernel.errors import Conflict, InputError
@@ -30,8 +31,17 @@ class Decided:
     case_id: CaseId | None
 
 
-async def decide_alert(storage: Storage, *, alert: str, label: VerdictLabel, reason: str, analyst: str,
-                       close: bool = False, clock: Clock, ids: IdFactory) -> Decided:
+async def decide_alert(
+    storage: Storage,
+    *,
+    alert: str,
+    label: VerdictLabel,
+    reason: str,
+    analyst: str,
+    close: bool = False,
+    clock: Clock,
+    ids: IdFactory,
+) -> Decided:
     """Append an analyst's verdict to an alert; what rules or models said stays in its history.
 
     The reason becomes a piece of evidence of human provenance, with one claim that cites it. The evidence
@@ -60,16 +70,28 @@ async def decide_alert(storage: Storage, *, alert: str, label: VerdictLabel, rea
         if await transaction.tasks.unsettled([alert_id]):
             raise Conflict("the alert is still being triaged; decide when it has its verdict", alert_id=str(alert_id))
         stored = await transaction.alerts.load(alert_id)
-        before, verdict = await _corrected(transaction, alert_id, Verdict(
-            id=VerdictId(ids()), alert_id=alert_id, label=label, confidence=1.0, reason=reason,
-            decided_by=Decider.ANALYST, decided_name=analyst[:200], created_at=clock.now()))
+        before, verdict = await _corrected(
+            transaction,
+            alert_id,
+            Verdict(
+                id=VerdictId(ids()),
+                alert_id=alert_id,
+                label=label,
+                confidence=1.0,
+                reason=reason,
+                decided_by=Decider.ANALYST,
+                decided_name=analyst[:200],
+                created_at=clock.now(),
+            ),
+        )
         status = _closed(label) if close else None
         written = await conclude(transaction, stored, verdict, observables=(), now=verdict.created_at, status=status)
         case_id = written.case_id or stored.case_id
         if case_id is not None:
             await transaction.cases.refresh([case_id], now=verdict.created_at)
-    return Decided(alert_id=alert_id, before=before, verdict=verdict, status=(status or stored.alert.status).value,
-                   case_id=case_id)
+    return Decided(
+        alert_id=alert_id, before=before, verdict=verdict, status=(status or stored.alert.status).value, case_id=case_id
+    )
 
 
 async def _corrected(transaction: Transaction, alert_id: AlertId, bare: Verdict) -> tuple[str | None, Verdict]:
@@ -79,17 +101,30 @@ async def _corrected(transaction: Transaction, alert_id: AlertId, bare: Verdict)
     """
     history = await transaction.verdicts.history(alert_id)
     found = [each for each in history if each["decided_by"] != Decider.ANALYST]
-    basis = found[-1] if found else {"evidence": [], "contributions": [], "techniques": [], "score": 0.0, "dropped": []}
-    word = Evidence(id="a1", kind="analyst", provenance=Provenance.HUMAN, text=UntrustedText(bare.reason),
-                    source=None, attributes={"label": bare.label.value, "name": bare.decided_name})
+    basis: dict[str, Any] = (
+        found[-1] if found else {"evidence": [], "contributions": [], "techniques": [], "score": 0.0, "dropped": []}
+    )
+    word = Evidence(
+        id="a1",
+        kind="analyst",
+        provenance=Provenance.HUMAN,
+        text=UntrustedText(bare.reason),
+        source=None,
+        attributes={"label": bare.label.value, "name": bare.decided_name},
+    )
     claim = Claim(text=UntrustedText(f"an analyst decided {bare.label.value}: {bare.reason}"), evidence=(word.id,))
     own = Contribution(rule=ANALYST_RULE, weight=0.0, claim=claim)  # a decision is not weighed; it stands first
     # Through the model, so that what was stored is checked once more before it is signed by a person.
-    verdict = Verdict.model_validate({
-        **bare.model_dump(), "score": basis["score"], "dropped": basis["dropped"],
-        "evidence": [word.model_dump(), *basis["evidence"]],
-        "contributions": [own.model_dump(), *basis["contributions"]],
-        "techniques": [] if bare.label is VerdictLabel.BENIGN else basis["techniques"]})
+    verdict = Verdict.model_validate(
+        {
+            **bare.model_dump(),
+            "score": basis["score"],
+            "dropped": basis["dropped"],
+            "evidence": [word.model_dump(), *basis["evidence"]],
+            "contributions": [own.model_dump(), *basis["contributions"]],
+            "techniques": [] if bare.label is VerdictLabel.BENIGN else basis["techniques"],
+        }
+    )
     return (history[-1]["label"] if history else None), verdict
 
 

@@ -37,10 +37,13 @@ def outcome_document(outcome: Outcome, *, file: str | None = None) -> Document:
         "techniques": list(verdict.get("techniques", ())),
         "observables": [_pair(each) for each in alert["iocs"]],
         "entities": [_pair(each) for each in alert["entities"]],
-        "evidence": [{key: each[key] for key in ("id", "kind", "provenance", "text")}
-                     for each in verdict.get("evidence", ())],
-        "claims": [{"text": each["claim"]["text"], "evidence": list(each["claim"]["evidence"])}
-                   for each in ranked(verdict.get("contributions", ()))],
+        "evidence": [
+            {key: each[key] for key in ("id", "kind", "provenance", "text")} for each in verdict.get("evidence", ())
+        ],
+        "claims": [
+            {"text": each["claim"]["text"], "evidence": list(each["claim"]["evidence"])}
+            for each in ranked(verdict.get("contributions", ()))
+        ],
         "decided_by": verdict.get("decided_by"),
         "degraded": bool(verdict.get("degraded", False)),
         "duplicate_of": _text(outcome.duplicate_of),

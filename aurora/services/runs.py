@@ -25,17 +25,30 @@ async def run_details(storage: Storage, run: str) -> Document:
         verdict = await transaction.verdicts.of_run(run_id)
     listed, before = [], None
     for step in steps:
-        listed.append({"step": step.number, "node": step.source if step.source == "input" else _node(step.task_path),
-                       "time": told(step.at),
-                       "took_ms": None if before is None else round((step.at - before).total_seconds() * 1000, 1)})
+        listed.append(
+            {
+                "step": step.number,
+                "node": step.source if step.source == "input" else _node(step.task_path),
+                "time": told(step.at),
+                "took_ms": None if before is None else round((step.at - before).total_seconds() * 1000, 1),
+            }
+        )
         before = step.at
     return {
-        "run_id": str(run_id), "graph": row["graph"], "graph_version": row["graph_version"],
-        "state": row["task_state"], "attempts": row["task_attempt"], "error": row["task_error"],
+        "run_id": str(run_id),
+        "graph": row["graph"],
+        "graph_version": row["graph_version"],
+        "state": row["task_state"],
+        "attempts": row["task_attempt"],
+        "error": row["task_error"],
         "alert_id": None if row["task_alert_id"] is None else str(row["task_alert_id"]),
-        "task_id": str(row["task_id"]), "thread_id": row["thread_id"],
-        "started": told(row["started_at"]), "finished": told(row["finished_at"]), "outcome": row["outcome"],
-        "steps": listed, "verdict": None if verdict is None else _verdict(verdict),
+        "task_id": str(row["task_id"]),
+        "thread_id": row["thread_id"],
+        "started": told(row["started_at"]),
+        "finished": told(row["finished_at"]),
+        "outcome": row["outcome"],
+        "steps": listed,
+        "verdict": None if verdict is None else _verdict(verdict),
     }
 
 
@@ -45,5 +58,11 @@ def _node(task_path: str) -> str:
 
 
 def _verdict(row: dict[str, Any]) -> Document:
-    return {"verdict": row["label"], "confidence": round(row["confidence"], 4), "reason": row["reason"],
-            "decided_by": row["decided_by"], "decided_name": row["decided_name"], "degraded": row["degraded"]}
+    return {
+        "verdict": row["label"],
+        "confidence": round(row["confidence"], 4),
+        "reason": row["reason"],
+        "decided_by": row["decided_by"],
+        "decided_name": row["decided_name"],
+        "degraded": row["degraded"],
+    }

@@ -92,8 +92,11 @@ async def summarise(storage: Storage, accepted: Accepted, *, most: int = 10) -> 
     return summary
 
 
-async def outcomes(storage: Storage, items: Iterable[Any], key: Callable[[Any], UUID],
-                   ) -> AsyncIterator[tuple[Any, Outcome]]:
+async def outcomes(
+    storage: Storage,
+    items: Iterable[Any],
+    key: Callable[[Any], UUID],
+) -> AsyncIterator[tuple[Any, Outcome]]:
     """Yield every item with the outcome of the record that `key` names, in order, a chunk in memory at a time."""
     rest = iter(items)
     while chunk := list(islice(rest, CHUNK)):
@@ -115,5 +118,9 @@ def distinct(accepted: Accepted) -> Iterable[UUID]:
 
 def _badness(outcome: Outcome) -> tuple[int, int, float, UUID]:
     verdict = outcome.verdict or {}
-    return (_WORST[VerdictLabel(verdict["label"])], -Severity(outcome.alert["severity"]).rank,
-            -verdict["confidence"], outcome.record_id)
+    return (
+        _WORST[VerdictLabel(verdict["label"])],
+        -Severity(outcome.alert["severity"]).rank,
+        -verdict["confidence"],
+        outcome.record_id,
+    )

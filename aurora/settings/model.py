@@ -77,6 +77,7 @@ class ObservabilitySettings(Group):
     """What Aurora says about itself."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    """The least serious event that is logged, to standard error."""
 
 
 class AuthSettings(Group):
@@ -106,6 +107,8 @@ class Settings(Group):
     """All settings of one process. Build it with `load_settings`, hand it on; there is no global one."""
 
     environment: Environment = Environment.DEVELOPMENT
+    """`development` or `production`: how much Aurora insists on at start."""
+
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     ingest: IngestSettings = Field(default_factory=IngestSettings)
     triage: TriageSettings = Field(default_factory=TriageSettings)

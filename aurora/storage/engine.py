@@ -55,8 +55,12 @@ def file_of(text: str) -> Path | None:
 
 
 @asynccontextmanager
-async def open_engine(text: str) -> AsyncIterator[AsyncEngine]:
+async def open_engine(text: str, *, pool_size: int = 5) -> AsyncIterator[AsyncEngine]:
     """Open the database at a URL; the directory of a SQLite file is made. Closed on exit.
+
+    Args:
+        text: Any URL that `async_url` takes.
+        pool_size: Connections to PostgreSQL that stay open; SQLite ignores it.
 
     Raises:
         ConfigError: the URL cannot be used.
@@ -67,7 +71,7 @@ async def open_engine(text: str) -> AsyncIterator[AsyncEngine]:
     if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
         _make_directory(url.database)
     if url.get_backend_name() == "postgresql":
-        options = {"pool_size": 8, "pool_pre_ping": True}
+        options = {"pool_size": pool_size, "pool_pre_ping": True}
     try:
         engine = create_async_engine(url, **options)
     except ModuleNotFoundError as missing:

@@ -14,9 +14,18 @@ def shared(tmp_path_factory) -> str:
     """A database with five alerts, one of them twice, and a rejected record; tests only read it."""
     folder = tmp_path_factory.mktemp("alerts")
     db = f"sqlite:///{folder}/aurora.db"
-    file = write_lines(folder / "a.jsonl", [
-        alert(1), alert(2), alert(2), alert(3, severity="low", source="mail", command_line="notepad.exe"), alert(4),
-        alert(5, source="mail"), {"title": "no severity"}])
+    file = write_lines(
+        folder / "a.jsonl",
+        [
+            alert(1),
+            alert(2),
+            alert(2),
+            alert(3, severity="low", source="mail", command_line="notepad.exe"),
+            alert(4),
+            alert(5, source="mail"),
+            {"title": "no severity"},
+        ],
+    )
     assert aurora("triage", file, "--db", db).status == 1
     return db
 
@@ -35,8 +44,10 @@ def test_the_list_is_filtered_and_cut_into_pages(shared):
     mail = aurora("alerts", "list", "--source", "mail", "--severity", "high", "--json", "--db", shared).documents
     second = aurora("alerts", "list", "--limit", 2, "--skip", 2, "--json", "--db", shared).documents
     new = aurora("alerts", "list", "--status", "new", "--json", "--db", shared).documents
-    verdicts = {each["verdict"]: aurora("alerts", "list", "--verdict", each["verdict"], "--json", "--db",
-                                        shared).documents for each in everything}
+    verdicts = {
+        each["verdict"]: aurora("alerts", "list", "--verdict", each["verdict"], "--json", "--db", shared).documents
+        for each in everything
+    }
 
     assert [each["title"] for each in everything] == [f"Encoded command {n}" for n in (5, 4, 3, 2, 1)]
     assert [each["title"] for each in mail] == ["Encoded command 5"]
@@ -63,7 +74,7 @@ def test_an_alert_is_shown_by_the_end_of_its_id_with_all_that_is_known(shared):
     listed = aurora("alerts", "list", "--json", "--db", shared).documents[3]
     tail = listed["alert_id"][-8:]
 
-    document, = aurora("alerts", "show", tail, "--json", "--db", shared).documents
+    (document,) = aurora("alerts", "show", tail, "--json", "--db", shared).documents
     human = aurora("alerts", "show", tail, "--db", shared).out
 
     assert document["alert_id"] == listed["alert_id"]
@@ -76,18 +87,23 @@ def test_an_alert_is_shown_by_the_end_of_its_id_with_all_that_is_known(shared):
 
 
 def test_the_id_of_a_duplicate_shows_the_alert_that_it_repeats(shared):
-    first, = [each for each in aurora("alerts", "list", "--json", "--db", shared).documents if each["count"] == 2]
+    (first,) = [each for each in aurora("alerts", "list", "--json", "--db", shared).documents if each["count"] == 2]
     shown = aurora("alerts", "show", first["alert_id"], "--json", "--db", shared).documents[0]
     duplicate = next(each["alert_id"] for each in shown["occurrences"] if each["alert_id"] != first["alert_id"])
 
-    document, = aurora("alerts", "show", duplicate, "--json", "--db", shared).documents
+    (document,) = aurora("alerts", "show", duplicate, "--json", "--db", shared).documents
 
     assert document["alert_id"] == first["alert_id"]
 
 
-@pytest.mark.parametrize(("name", "message"), [
-    ("xyz", "is not an alert id"), ("ffffffffff", "no alert has the id"),
-    ("00000000-0000-7000-8000-000000000000", "no alert has the id")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("xyz", "is not an alert id"),
+        ("ffffffffff", "no alert has the id"),
+        ("00000000-0000-7000-8000-000000000000", "no alert has the id"),
+    ],
+)
 def test_an_id_that_names_nothing_exits_1(shared, name, message):
     result = aurora("alerts", "show", name, "--db", shared)
 
@@ -96,7 +112,7 @@ def test_an_id_that_names_nothing_exits_1(shared, name, message):
 
 
 def test_rejected_records_are_listed_with_place_reason_and_beginning(shared):
-    document, = aurora("alerts", "rejected", "--json", "--db", shared).documents
+    (document,) = aurora("alerts", "rejected", "--json", "--db", shared).documents
     human = aurora("alerts", "rejected", "--db", shared).out
 
     assert document["line"] == 7
@@ -110,8 +126,9 @@ def test_a_correction_stands_first_and_keeps_what_was_found(own):
     db, file = own
     before = aurora("triage", file, "--json", "--db", db).documents[0]
 
-    decided = aurora("alerts", "decide", before["alert_id"][-6:], "--verdict", "benign", "--reason", " our own job ",
-                     "--db", db)
+    decided = aurora(
+        "alerts", "decide", before["alert_id"][-6:], "--verdict", "benign", "--reason", " our own job ", "--db", db
+    )
 
     assert decided.status == 0
     assert f"{before['verdict']} → benign" in decided.out
@@ -132,7 +149,10 @@ def test_a_second_correction_rests_on_what_triage_found_not_on_the_first(own):
     db, file = own
     before = aurora("triage", file, "--json", "--db", db).documents[0]
     for label in ("benign", "malicious"):
-        assert aurora("alerts", "decide", before["alert_id"], "--verdict", label, "--reason", label, "--db", db).status == 0
+        assert (
+            aurora("alerts", "decide", before["alert_id"], "--verdict", label, "--reason", label, "--db", db).status
+            == 0
+        )
 
     after = aurora("triage", file, "--json", "--db", db).documents[0]
 
@@ -145,10 +165,13 @@ def test_a_malicious_correction_opens_a_case_for_an_alert_that_had_none(tmp_path
     db = f"sqlite:///{tmp_path}/aurora.db"
     quiet = alert(1, severity="info", command_line="notepad.exe", mitre_techniques=[])
     document = aurora("triage", write_lines(tmp_path / "a.jsonl", [quiet]), "--json", "--db", db).documents[0]
-    first = aurora("alerts", "decide", document["alert_id"], "--verdict", "benign", "--reason", "x", "--json", "--db", db)
+    first = aurora(
+        "alerts", "decide", document["alert_id"], "--verdict", "benign", "--reason", "x", "--json", "--db", db
+    )
 
-    second = aurora("alerts", "decide", document["alert_id"], "--verdict", "malicious", "--reason", "y", "--json",
-                    "--db", db)
+    second = aurora(
+        "alerts", "decide", document["alert_id"], "--verdict", "malicious", "--reason", "y", "--json", "--db", db
+    )
 
     assert document["verdict"] == "benign"
     assert first.documents[0]["case_id"] is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -23,22 +23,29 @@ def test_the_demo_finds_one_attack_over_three_products_and_tells_it_in_time_orde
     assert result.status == 0
     assert result.err == ""
     assert " = 19 triaged + 4 duplicate + 5 context + 0 rejected" in result.out
-    story = result.out[result.out.index("The story of case"):]
+    story = result.out[result.out.index("The story of case") :]
     assert "suricata" in story
     assert "microsoft" in story
-    times = [line[:5] for line in story.partition("The story of case" )[2].splitlines()[1:]
-             if line[2:3] == ":" and line[:2].isdigit()]
+    times = [
+        line[:5]
+        for line in story.partition("The story of case")[2].splitlines()[1:]
+        if line[2:3] == ":" and line[:2].isdigit()
+    ]
     main = times[:13]
     assert len(main) == 13
     assert main == sorted(main)
-    for moment in ("Mail attachment with macros delivered", "Sensitive credential memory read",
-                   "Unknown program renamed two hundred files"):
+    for moment in (
+        "Mail attachment with macros delivered",
+        "Sensitive credential memory read",
+        "Unknown program renamed two hundred files",
+    ):
         assert moment in " ".join(story.split())
 
 
 def test_the_demo_judges_the_attack_malicious_and_its_noise_not(demo_db):
-    verdicts = {each["title"]: each["verdict"] for each in
-                aurora("alerts", "list", "--json", "--db", demo_db).documents}
+    verdicts = {
+        each["title"]: each["verdict"] for each in aurora("alerts", "list", "--json", "--db", demo_db).documents
+    }
 
     assert verdicts["Backup copies were deleted on a file server"] == "malicious"
     assert verdicts["Sensitive credential memory read"] == "malicious"
@@ -56,12 +63,23 @@ def test_the_demo_as_json_is_json_and_nothing_else():
 def test_a_run_shows_every_durable_step_of_its_graph(demo_db):
     run = aurora("alerts", "list", "--limit", 1, "--json", "--db", demo_db).documents[0]["run_id"]
 
-    document, = aurora("runs", "show", run[-8:], "--json", "--db", demo_db).documents
+    (document,) = aurora("runs", "show", run[-8:], "--json", "--db", demo_db).documents
     human = aurora("runs", "show", run, "--db", demo_db)
 
     nodes = [each["node"] for each in document["steps"]]
-    assert nodes == ["input", "start", "load", "observables", "recall", "enrich", "correlate", "assess", "verify",
-                     "decide", "record"]
+    assert nodes == [
+        "input",
+        "start",
+        "load",
+        "observables",
+        "recall",
+        "enrich",
+        "correlate",
+        "assess",
+        "verify",
+        "decide",
+        "record",
+    ]
     assert [each["time"] for each in document["steps"]] == sorted(each["time"] for each in document["steps"])
     assert (document["graph"], document["state"], document["attempts"]) == ("triage", "succeeded", 1)
     assert document["verdict"]["verdict"] == document["outcome"]
@@ -85,7 +103,7 @@ def test_a_graph_is_drawn_in_the_terminal_and_as_svg(tmp_path):
     order = [drawn.out.index(f"● {node}") for node in listed[0]["nodes"]]
     assert order == sorted(order)
     assert written.status == 0
-    root = ElementTree.parse(svg).getroot()
+    root = ET.parse(svg).getroot()
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     texts = {each.text for each in root.iter("{http://www.w3.org/2000/svg}text")}
     assert set(listed[0]["nodes"]) | {"start", "end"} <= texts

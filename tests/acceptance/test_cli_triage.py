@@ -10,9 +10,28 @@ import pytest
 
 from tests.command import alert, aurora, write_lines
 
-KEYS = ["alert_id", "title", "source", "format", "severity", "time", "verdict", "confidence", "techniques",
-        "observables", "entities", "evidence", "claims", "decided_by", "degraded", "duplicate_of", "case_id", "run_id",
-        "file", "line"]
+KEYS = [
+    "alert_id",
+    "title",
+    "source",
+    "format",
+    "severity",
+    "time",
+    "verdict",
+    "confidence",
+    "techniques",
+    "observables",
+    "entities",
+    "evidence",
+    "claims",
+    "decided_by",
+    "degraded",
+    "duplicate_of",
+    "case_id",
+    "run_id",
+    "file",
+    "line",
+]
 
 
 @pytest.fixture
@@ -42,7 +61,7 @@ def test_each_alert_record_becomes_one_line_of_json_in_input_order(tmp_path, db)
 def test_every_claim_cites_evidence_that_is_there(tmp_path, db):
     file = write_lines(tmp_path / "a.jsonl", [alert(1)])
 
-    document, = aurora("triage", file, "--json", "--db", db).documents
+    (document,) = aurora("triage", file, "--json", "--db", db).documents
 
     known = {each["id"] for each in document["evidence"]}
     assert document["claims"]
@@ -66,8 +85,15 @@ def test_the_same_command_again_changes_nothing_and_says_the_same(tmp_path, db):
 def test_verdicts_do_not_depend_on_the_number_of_jobs(tmp_path):
     file = write_lines(tmp_path / "a.jsonl", [alert(n % 9, host=f"ws-{n % 4}.corp.example") for n in range(30)])
 
-    one, eight = ([_essence(each) for each in aurora("triage", file, "--json", "--jobs", jobs, "--db",
-                                                     f"sqlite:///{tmp_path}/{jobs}.db").documents] for jobs in (1, 8))
+    one, eight = (
+        [
+            _essence(each)
+            for each in aurora(
+                "triage", file, "--json", "--jobs", jobs, "--db", f"sqlite:///{tmp_path}/{jobs}.db"
+            ).documents
+        ]
+        for jobs in (1, 8)
+    )
 
     assert one == eight
     assert len(one) == 30
@@ -75,8 +101,10 @@ def test_verdicts_do_not_depend_on_the_number_of_jobs(tmp_path):
 
 def _essence(document):
     # The evidence of a relation names alerts by id, so of evidence the kinds are compared.
-    return {**{key: document[key] for key in ("title", "verdict", "confidence", "techniques", "claims", "line")},
-            "evidence": [(each["id"], each["kind"], each["text"]) for each in document["evidence"]]}
+    return {
+        **{key: document[key] for key in ("title", "verdict", "confidence", "techniques", "claims", "line")},
+        "evidence": [(each["id"], each["kind"], each["text"]) for each in document["evidence"]],
+    }
 
 
 def test_the_summary_accounts_for_every_record_and_says_what_to_do_next(tmp_path, db):
@@ -115,12 +143,16 @@ def test_standard_input_and_compressed_files_are_read(tmp_path, db):
     result = aurora("triage", packed, "-", "--json", "--db", db, stdin=json.dumps(alert(2)).encode())
 
     assert [(each["file"], each["title"]) for each in result.documents] == [
-        (str(packed), "Encoded command 1"), ("-", "Encoded command 2")]
+        (str(packed), "Encoded command 1"),
+        ("-", "Encoded command 2"),
+    ]
 
 
 def test_records_that_are_no_alerts_are_no_fault(tmp_path, db):
-    file = write_lines(tmp_path / "eve.json", [
-        {"timestamp": "2026-06-16T08:00:00+0000", "event_type": "stats", "stats": {"uptime": 1}}])
+    file = write_lines(
+        tmp_path / "eve.json",
+        [{"timestamp": "2026-06-16T08:00:00+0000", "event_type": "stats", "stats": {"uptime": 1}}],
+    )
 
     result = aurora("triage", file, "--db", db)
 
@@ -176,16 +208,19 @@ def test_one_line_of_a_hundred_megabytes_is_rejected_and_the_rest_goes_on(tmp_pa
     assert "rejected" in result.err
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["triage", "/no/such/file.json"], "'/no/such/file.json' cannot be read: no such file or directory"),
-    (["triage", "*.nothing"], "no file matches"),
-    (["triage", "{file}", "--format", "nosuch"], "no format has that id; there are: aurora, "),
-    (["triage", "{file}", "--db", "mysql://root:hunter2@host/x"], "must begin with one of sqlite://"),
-    (["triage", "{file}", "--db", "sqlite:///{file}/x.db"], "exists"),
-    (["triage", "{file}", "--jobs", "0"], "--jobs"),
-    (["triage"], "PATH"),
-    (["frobnicate"], "No such command"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["triage", "/no/such/file.json"], "'/no/such/file.json' cannot be read: no such file or directory"),
+        (["triage", "*.nothing"], "no file matches"),
+        (["triage", "{file}", "--format", "nosuch"], "no format has that id; there are: aurora, "),
+        (["triage", "{file}", "--db", "mysql://root:hunter2@host/x"], "must begin with one of sqlite://"),
+        (["triage", "{file}", "--db", "sqlite:///{file}/x.db"], "exists"),
+        (["triage", "{file}", "--jobs", "0"], "--jobs"),
+        (["triage"], "PATH"),
+        (["frobnicate"], "No such command"),
+    ],
+)
 def test_wrong_usage_is_told_in_a_sentence_without_a_traceback(tmp_path, db, arguments, message):
     file = write_lines(tmp_path / "a.jsonl", [alert(1)])
     arguments = [each.replace("{file}", str(file)) for each in arguments]

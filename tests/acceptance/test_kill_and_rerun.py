@@ -29,10 +29,11 @@ MOMENTS = [
 @pytest.fixture
 def file(tmp_path):
     """150 different alerts and 30 repetitions; some share a user, so that they are related."""
-    rows = [alert(n, user=f"user-{n % 30}@corp.example", severity=("low", "medium", "high", "critical")[n % 4])
-            for n in range(ALERTS)]
-    rows += [alert(n * 5, user=f"user-{n * 5 % 30}@corp.example", severity=("low", "medium", "high", "critical")[n * 5 % 4])
-             for n in range(RECORDS - ALERTS)]
+    numbers = [*range(ALERTS), *range(0, 5 * (RECORDS - ALERTS), 5)]
+    rows = [
+        alert(n, user=f"user-{n % 30}@corp.example", severity=("low", "medium", "high", "critical")[n % 4])
+        for n in numbers
+    ]
     return write_lines(tmp_path / "alerts.jsonl", rows)
 
 
@@ -53,10 +54,13 @@ def test_a_command_that_is_killed_again_and_again_ends_as_if_nothing_had_been(tm
     assert result.status == 0, result.err
     assert [_essence(each) for each in _by_line(result.documents)] == [_essence(each) for each in _by_line(reference)]
     with contextlib.closing(sqlite3.connect(database)) as connection:
-        counted = {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
-                   for name in ("alerts", "alert_records", "tasks", "runs", "verdicts")}
+        counted = {
+            name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+            for name in ("alerts", "alert_records", "tasks", "runs", "verdicts")
+        }
         twice = connection.execute(
-            "SELECT count(*) FROM (SELECT alert_id FROM verdicts GROUP BY alert_id HAVING count(*) > 1)").fetchone()
+            "SELECT count(*) FROM (SELECT alert_id FROM verdicts GROUP BY alert_id HAVING count(*) > 1)"
+        ).fetchone()
         states = connection.execute("SELECT state, count(*) FROM tasks GROUP BY state").fetchall()
         seen = connection.execute("SELECT sum(count) FROM alerts").fetchone()
     assert counted == {"alerts": ALERTS, "alert_records": RECORDS, "tasks": ALERTS, "runs": ALERTS, "verdicts": ALERTS}
@@ -71,8 +75,15 @@ def _by_line(documents):
     cases: dict[str, int] = {}
     for each in documents:
         cases.setdefault(each["case_id"], each["line"])
-    return [{**each, "alert_id": each["line"], "duplicate_of": lines.get(each["duplicate_of"]),
-             "case_id": cases[each["case_id"]]} for each in documents]
+    return [
+        {
+            **each,
+            "alert_id": each["line"],
+            "duplicate_of": lines.get(each["duplicate_of"]),
+            "case_id": cases[each["case_id"]],
+        }
+        for each in documents
+    ]
 
 
 def _essence(document):

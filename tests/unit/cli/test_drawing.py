@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from typing import Any, TypedDict
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from rich.console import Console
@@ -49,7 +49,7 @@ def build() -> Any:
     graph.add_edge("plan", "pivot")
     graph.add_edge("sweep", "weigh")
     graph.add_edge("pivot", "weigh")
-    graph.add_conditional_edges("weigh", lambda state: "again", {"again": "plan", "done": END})
+    graph.add_conditional_edges("weigh", lambda _: "again", {"again": "plan", "done": END})
     return graph
 
 
@@ -91,7 +91,7 @@ def test_ways_that_do_not_lead_to_the_next_line_are_named(spec):
 
 
 def test_the_svg_is_well_formed_and_keeps_all_boxes_on_the_canvas(spec):
-    root = ElementTree.fromstring(draw_svg(spec, layout(spec)))
+    root = ET.fromstring(draw_svg(spec, layout(spec)))
 
     width, height = float(root.get("width", 0)), float(root.get("height", 0))
     boxes = [each for each in root.iter("{http://www.w3.org/2000/svg}rect") if each.get("class") != "ground"]

@@ -85,7 +85,7 @@ def test_a_complaint_is_one_line_however_long(capsys):
 def test_a_log_line_has_fields_and_a_traceback_only_when_asked_for():
     streams = {wanted: io.StringIO() for wanted in (False, True)}
     try:
-        raise ValueError("secret \x1b[2J")
+        int("secret \x1b[2J")
     except ValueError as error:
         failure = (type(error), error, error.__traceback__)
     record = logging.LogRecord("aurora.x", logging.WARNING, "x.py", 1, "task.failed", None, failure)
