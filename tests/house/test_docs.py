@@ -22,7 +22,9 @@ def test_every_setting_says_what_it_is_for() -> None:
 
 
 def test_links_between_the_pages_lead_somewhere() -> None:
-    pages = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted((ROOT / "docs").rglob("*.md"))
+    pages = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted(
+        (ROOT / "docs").rglob("*.md")
+    )
 
     dead = [
         f"{page.relative_to(ROOT)}: {link}"
