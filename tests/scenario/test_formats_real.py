@@ -1,4 +1,4 @@
-"""The formats on real records, where the open data set is at hand (`AURORA_OPEN_DATA`, or `../shared/data/open`)."""
+"""The formats on real records, where the open data set is at hand (`OPEN_DATA`, or `../shared/data/open`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aurora.ingest.formats.registry import Formats
 from aurora.kernel.ids import AlertId
 from aurora.kernel.models import Alert, EntityType, ObservableType
 
-DATA = Path(os.environ.get("AURORA_OPEN_DATA", Path(__file__).parents[3] / "shared" / "data" / "open")) / "alerts"
+DATA = Path(os.environ.get("OPEN_DATA", Path(__file__).parents[3] / "shared" / "data" / "open")) / "alerts"
 ALERT_ID = AlertId(UUID(int=1))
 
 EXPECTED = {
@@ -31,7 +31,7 @@ EXPECTED = {
 def _documents(name: str) -> Iterator[dict[str, Any]]:
     path = DATA / f"{name}.jsonl.xz"
     if not path.exists():
-        pytest.skip(f"THE OPEN DATA SET IS MISSING: no {path.name}; set AURORA_OPEN_DATA to its folder")
+        pytest.skip(f"THE OPEN DATA SET IS MISSING: no {path.name}; set OPEN_DATA to its folder")
     with lzma.open(path) as lines:
         yield from map(orjson.loads, lines)
 
