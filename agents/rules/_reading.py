@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from aurora.kernel.evidence import Claim, Evidence, Provenance
@@ -50,6 +50,7 @@ REQUESTS = (
 
 _LONGEST = 32_768  # characters; the longest command line Windows accepts
 _CACHED = 512  # characters; 16,384 of them are 8 MB at the most
+_SHOWN = 100  # characters; text of this length is quoted whole
 _CITED = 4  # evidence ids a claim shows; more would not be read
 
 
@@ -87,15 +88,21 @@ def table(*signs: Sign) -> Table:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The value of a field, in lower case, with the evidence it stands in."""
+    """Text to look for signs in, with the evidence it stands in."""
 
     evidence: Evidence
-    lower: str
+    plain: str
+    """As it was written."""
+    lower: str = field(init=False)
+    """In lower case, which is where signs are looked for."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lower", self.plain.lower())
 
 
 def texts(view: TriageView, *names: str) -> list[Text]:
     """Return the fields named `names`, in order of their ids, so that record order changes nothing."""
-    found = [Text(each, each.attributes["value"][:_LONGEST].lower()) for each in view.fields(*names)]
+    found = [Text(each, each.attributes["value"][:_LONGEST]) for each in view.fields(*names)]
     return sorted(found, key=lambda text: order(text.evidence.id))
 
 
@@ -141,10 +148,12 @@ def signs_in(texts: Iterable[Text], signs: Table, *, rule: str, share: float = 1
     places: dict[int, list[str]] = {}
     shown: dict[int, str] = {}
     for text in texts:
-        search = _cached_search if len(text.lower) <= _CACHED else _search
-        for number, match in search(signs, text.lower):
+        lower = text.lower
+        search = _cached_search if len(lower) <= _CACHED else _search
+        for number, start, end in search(signs, lower):
             places.setdefault(number, []).append(text.evidence.id)
-            shown.setdefault(number, match)
+            if number not in shown:  # a few letters change their length with their case
+                shown[number] = excerpt(text.plain if len(text.plain) == len(lower) else lower, start, end)
     for number in sorted(places):
         each = signs.signs[number]
         yield Contribution(
@@ -161,16 +170,22 @@ def claim(text: str, *evidence: str) -> Claim:
     return Claim(text=UntrustedText(text), evidence=tuple(cited))
 
 
-def _search(signs: Table, text: str) -> tuple[tuple[int, str], ...]:
-    """Return the number of each sign that stands in `text`, with its surroundings."""
+def excerpt(text: str, start: int, end: int) -> str:
+    """Return what stands at `start:end` with its surroundings; an ellipsis where text was left out."""
+    if len(text) <= _SHOWN:
+        return text
+    first, last = max(0, start - 20), max(end, start + 60) + 20
+    return f"{'…' if first else ''}{text[first:last].strip()}{'…' if last < len(text) else ''}"
+
+
+def _search(signs: Table, text: str) -> tuple[tuple[int, int, int], ...]:
+    """Return the number of each sign that stands in `text`, with the place where it starts and ends."""
     found = []
     for number, each in enumerate(signs.signs):
         for needle in each.needles:
             if needle in text:
                 if match := each.pattern.search(text):
-                    found.append(
-                        (number, text[max(0, match.start() - 20) : max(match.end(), match.start() + 60) + 20].strip())
-                    )
+                    found.append((number, *match.span()))
                 break
     return tuple(found)
 

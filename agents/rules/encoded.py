@@ -78,7 +78,7 @@ def encoded(view: TriageView) -> Iterator[Contribution]:
     for text in texts(view, *COMMANDS, "http.request.body.content", "url.query"):
         raw = text.evidence.attributes["value"]
         for plain in _layers(raw):
-            where = Text(text.evidence, plain.lower())
+            where = Text(text.evidence, plain)
             yield Contribution(
                 rule="command.encoded",
                 weight=5.0,
