@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import lzma
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,8 +14,8 @@ import pytest
 from aurora.ingest.formats.registry import Formats
 from aurora.kernel.ids import AlertId
 from aurora.kernel.models import Alert, EntityType, ObservableType
+from tests.scenario.open_data import open_data
 
-DATA = Path(os.environ.get("OPEN_DATA", Path(__file__).parents[3] / "shared" / "data" / "open")) / "alerts"
 ALERT_ID = AlertId(UUID(int=1))
 
 EXPECTED = {
@@ -29,10 +27,7 @@ EXPECTED = {
 
 
 def _documents(name: str) -> Iterator[dict[str, Any]]:
-    path = DATA / f"{name}.jsonl.xz"
-    if not path.exists():
-        pytest.skip(f"THE OPEN DATA SET IS MISSING: no {path.name}; set OPEN_DATA to its folder")
-    with lzma.open(path) as lines:
+    with lzma.open(open_data(f"alerts/{name}.jsonl.xz")) as lines:
         yield from map(orjson.loads, lines)
 
 
