@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from aurora.cli._help import paragraphs
 from aurora.cli.main import COMMANDS, EPILOG, aurora
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "cli.md"
@@ -62,19 +63,12 @@ def _command(path: str, callback: Callable[..., Any], *, level: int) -> Iterator
 
 
 def _prose(doc: str) -> str:
-    """Return a docstring with its indented examples as one block of code."""
-    lines: list[str] = []
-    in_code = False
-    blocks = [block for block in doc.split("\n\n") if block.strip()]
-    for block in blocks:
-        is_code = block.startswith("    ")
-        if is_code != in_code:
-            lines.append("```sh" if is_code else "```\n")
-        lines.append(inspect.cleandoc(block) if is_code else block + "\n")
-        in_code = is_code
-    if in_code:
-        lines.append("```\n")
-    return "\n".join(lines)
+    """Return a docstring with its examples as blocks of code."""
+    blocks = [
+        "\n".join(["```sh", inspect.cleandoc(text), "```"]) if is_example else text
+        for text, is_example in paragraphs(doc)
+    ]
+    return "\n\n".join(blocks).replace("\n```\n\n```sh\n", "\n") + "\n"
 
 
 def _row(name: str, kind: Any, info: Any, default: Any) -> tuple[str, str]:

@@ -101,12 +101,12 @@ def _in_loop(work: Work, when_stopped: str) -> int:
     except asyncio.CancelledError:
         if not caught:
             raise
-        status = _stopped(caught[0], when_stopped)
-        # A thread may still wait for input that never comes; waiting for the thread would hang the exit.
-        os._exit(status)
-    finally:
-        if not caught:
-            runner.close()
+        # A thread may still wait for input that never comes; closing the runner would wait for the thread.
+        os._exit(_stopped(caught[0], when_stopped))
+    except BaseException:
+        runner.close()
+        raise
+    runner.close()
     return status
 
 
@@ -125,8 +125,8 @@ async def _guarded(work: Work, caught: list[int]) -> int:
     with _handlers(loop, on_signal):
         try:
             return await work()
-        except BaseExceptionGroup:
-            if caught:
+        except (Exception, BaseExceptionGroup):
+            if caught:  # what was stopped half-way failed because of that
                 raise asyncio.CancelledError from None
             raise
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,20 @@ def summary(text: str | None) -> str:
     return " ".join((text or "").partition("\n\n")[0].split())
 
 
+def paragraphs(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the paragraphs of a docstring as one line each; indented ones are examples (True) and keep their lines."""
+    kept: list[str] = []
+    was_example = False
+    for line in [*inspect.cleandoc(text).split("\n"), ""]:
+        is_example = line.startswith("    ")
+        if kept and (not line or is_example != was_example):
+            yield ("\n" if was_example else " ").join(kept), was_example
+            kept = []
+        if line:
+            kept.append(line)
+        was_example = is_example
+
+
 def print_help(ctx: Any, *, commands: Sequence[tuple[str, str, str]] = (), epilog: str = "") -> None:
     """Print usage, text, commands, arguments and options.
 
@@ -69,11 +83,10 @@ def print_help(ctx: Any, *, commands: Sequence[tuple[str, str, str]] = (), epilo
         [ctx.command_path, *(name for name, _ in arguments), "[OPTIONS]", *(["COMMAND [ARGS]..."] if commands else [])]
     )
     console.print(Text.assemble(("Usage: ", "bold"), usage), soft_wrap=True)
-    for paragraph in inspect.cleandoc(ctx.command.help or "").split("\n\n"):
+    for text, is_example in paragraphs(ctx.command.help or ""):
         console.print()
-        is_example = paragraph.startswith("    ")
-        lines = paragraph.split("\n") if is_example else textwrap.wrap(" ".join(paragraph.split()), width)
-        console.print(Text("\n".join(lines), style="cyan" if is_example else ""), soft_wrap=True)
+        lines = text if is_example else "\n".join(textwrap.wrap(text, width))
+        console.print(Text(lines, style="cyan" if is_example else ""), soft_wrap=True)
     for panel, entries in groupby(commands, key=lambda each: each[0]):
         _section(console, panel, [(name, text) for _, name, text in entries], width)
     _section(console, "Arguments", arguments, width)

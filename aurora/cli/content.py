@@ -87,7 +87,7 @@ def list_content(
 
 
 @app.command(cls=Command)
-def check() -> None:
+def check(as_json: AsJson = False) -> None:
     """Load all content; exit 0 if all of it can be used, 1 with one line for every fault.
 
     Example:
@@ -95,18 +95,24 @@ def check() -> None:
     """
 
     async def work() -> int:
+        from aurora.cli._json import write_json
         from aurora.cli._options import settings_for
         from aurora.cli._show import complain, out, plain, plural
         from aurora.kernel.errors import ContentInvalid
 
+        faults: list[str] = []
+        count = 0
         try:
             content = _found(settings_for(None).content.trusted_plugins)
             count = len(content.items()) + len(_formats())
         except ContentInvalid as invalid:
             complain(invalid.message)
-            return INCOMPLETE
-        out().print(plain(f"{plural(count, 'item')}, no fault", style="green"))
-        return DONE
+            faults = [line.removeprefix("- ") for line in invalid.message.splitlines()[1:]] or [invalid.message]
+        if as_json:
+            write_json({"items": count, "faults": faults})
+        elif not faults:
+            out().print(plain(f"{plural(count, 'item')}, no fault", style="green"))
+        return INCOMPLETE if faults else DONE
 
     run(work)
 

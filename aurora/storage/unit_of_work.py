@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-
-from aurora.kernel.errors import StorageUnavailable
 from aurora.storage.base import DEFAULT_TENANT
 from aurora.storage.engine import WRITES
+from aurora.storage.faults import told_plainly
 from aurora.storage.repositories.alerts import Alerts
 from aurora.storage.repositories.batches import Batches
 from aurora.storage.repositories.cases import Cases
@@ -96,14 +94,6 @@ class Storage:
 
     @asynccontextmanager
     async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[Transaction]:
-        try:
+        with told_plainly():
             async with engine.begin() as connection:
                 yield Transaction(connection, self.tenant)
-        except (OperationalError, InterfaceError) as error:
-            raise StorageUnavailable(f"the database refused: {_first_line(error)}") from error
-        except OSError as error:
-            raise StorageUnavailable(f"the database cannot be reached: {error.strerror or error}") from error
-
-
-def _first_line(error: DBAPIError) -> str:
-    return str(error.orig).splitlines()[0] if error.orig else type(error).__name__

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -216,3 +218,15 @@ def test_a_decision_without_a_usable_reason_is_refused(own, reason):
     assert result.status == 2
     assert "reason" in result.err
     assert len(aurora("alerts", "show", alert_id, "--json", "--db", db).documents[0]["history"]) == 1
+
+
+def test_an_alert_that_is_still_being_triaged_cannot_be_decided(own):
+    db, _ = own
+    alert_id = aurora("alerts", "list", "--json", "--db", db).documents[0]["alert_id"]
+    with contextlib.closing(sqlite3.connect(db.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute("UPDATE tasks SET state = 'queued'")
+
+    result = aurora("alerts", "decide", alert_id, "--verdict", "benign", "--reason", "x", "--db", db)
+
+    assert result.status == 1
+    assert "still being triaged" in result.err

@@ -133,9 +133,11 @@ def test_content_that_is_missing_is_a_fault(monkeypatch):
     monkeypatch.setenv("AURORA_CONTENT__TRUSTED_PLUGINS", "nosuch")
 
     check = aurora("content", "check")
+    as_json = aurora("content", "check", "--json")
 
-    assert check.status == 1
+    assert check.status == as_json.status == 1
     assert "plugin 'nosuch': trusted, but not installed" in check.err
+    assert as_json.documents == [{"items": 0, "faults": ["plugin 'nosuch': trusted, but not installed"]}]
 
 
 def test_a_database_is_made_checked_and_found_outdated_or_damaged(tmp_path):

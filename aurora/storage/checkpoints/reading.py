@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from aurora.storage.checkpoints.tables import CheckpointBlobModel as Blob
 from aurora.storage.checkpoints.tables import CheckpointModel as Checkpoint
 from aurora.storage.checkpoints.tables import CheckpointWriteModel as Write
+from aurora.storage.faults import told_plainly
 
 PAGE = 64
 """Checkpoints read at a time; with 30 channels each this stays far below 32,766 bound values, SQLite's limit."""
@@ -79,6 +81,13 @@ def reading(engine: AsyncEngine) -> AsyncEngine:
     return engine.execution_options(isolation_level="REPEATABLE READ") if postgres else engine
 
 
+@asynccontextmanager
+async def _reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    with told_plainly():
+        async with engine.connect() as connection:
+            yield connection
+
+
 class Reader:
     """Reads with one serializer, on connections of an engine made by `reading`."""
 
@@ -92,12 +101,15 @@ class Reader:
         """Yield pages of checkpoints, newest first; no connection is held between two pages.
 
         `claim` is carried over into the configs, so that they can be used for a write.
+
+        Raises:
+            StorageUnavailable: the database is locked or gone.
         """
         left = limit
         query = page = criteria.query()
         while left is None or left > 0:
             size = PAGE if left is None or criteria.metadata else min(left, PAGE)
-            async with self._engine.connect() as connection:
+            async with _reading(self._engine) as connection:
                 rows = (await connection.execute(page.limit(size))).all()
                 kept = [row for row in rows if criteria.matches(row.metadata)][:left]
                 loaded = await self._load(connection, kept, claim)

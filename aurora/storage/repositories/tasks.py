@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Row, and_, bindparam, func, or_, select, update
+from sqlalchemy import Row, and_, func, or_, select, tuple_, update
 
 from aurora.kernel.errors import LeaseLost
 from aurora.kernel.ids import AlertId, RunId, TaskId
@@ -75,21 +75,14 @@ class Tasks(Repository):
 
     async def extend(self, tasks: Sequence[Task], *, lease_until: datetime) -> set[UUID]:
         """Renew leases; return the ids of the tasks that are still ours."""
-        kept: set[UUID] = set()
-        for task in tasks:
-            statement = (
+        kept = await self._standing(tasks)
+        if kept:
+            await self._connection.execute(
                 update(_TASKS)
-                .where(
-                    _TASKS.c.tenant == self._tenant,
-                    _TASKS.c.id == task.id,
-                    _TASKS.c.epoch == task.epoch,
-                    _TASKS.c.state == TaskState.RUNNING,
-                )
+                .where(_TASKS.c.tenant == self._tenant, _TASKS.c.id.in_(kept))
                 .values(lease_until=lease_until)
-                .returning(_TASKS.c.id)
             )
-            kept.update((await self._connection.execute(statement)).scalars())
-        return kept
+        return set(kept)
 
     async def settle(self, task: Task, state: TaskState, *, now: datetime, error: str | None = None) -> None:
         """End a task that this worker owns, or hand it back (`QUEUED`).
@@ -111,19 +104,38 @@ class Tasks(Repository):
         if (await self._connection.execute(statement)).first() is None:
             raise LeaseLost("another worker owns this task now", task_id=str(task.id), epoch=task.epoch)
 
-    async def succeeded(self, tasks: Sequence[Task], *, now: datetime) -> None:
-        """End tasks whose runs came to their end; one that has another owner by now is left alone."""
-        statement = (
-            update(_TASKS)
+    async def succeeded(self, tasks: Sequence[Task], *, now: datetime) -> set[UUID]:
+        """End tasks whose runs came to their end; return their ids. One that has another owner is left alone."""
+        ended = await self._standing(tasks)
+        if ended:
+            await self._connection.execute(
+                update(_TASKS)
+                .where(_TASKS.c.tenant == self._tenant, _TASKS.c.id.in_(ended))
+                .values(state=TaskState.SUCCEEDED, lease_until=None, owner=None, finished_at=now)
+            )
+        return set(ended)
+
+    async def _standing(self, tasks: Sequence[Task]) -> list[UUID]:
+        """Lock the rows of those claims that still stand and return their ids.
+
+        Always in the order of ids: heartbeat, settlement and the saver's fence lock many rows each and would
+        otherwise wait for one another until PostgreSQL ends one of them.
+        """
+        if not tasks:
+            return []
+        claims = [(task.id, task.epoch) for task in tasks]
+        query = (
+            select(_TASKS.c.id)
             .where(
                 _TASKS.c.tenant == self._tenant,
-                _TASKS.c.id == bindparam("task"),
-                _TASKS.c.epoch == bindparam("held"),
+                tuple_(_TASKS.c.id, _TASKS.c.epoch).in_(claims),
                 _TASKS.c.state == TaskState.RUNNING,
             )
-            .values(state=TaskState.SUCCEEDED, lease_until=None, owner=None, finished_at=now)
+            .order_by(_TASKS.c.id)
         )
-        await self._connection.execute(statement, [{"task": task.id, "held": task.epoch} for task in tasks])
+        if self._connection.dialect.name == "postgresql":
+            query = query.with_for_update()
+        return list((await self._connection.execute(query)).scalars())
 
     async def owners(self) -> list[str]:
         """Return who holds running tasks."""
