@@ -66,7 +66,8 @@ async def open_runtime(
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(open_engine(settings.database.dsn, pool_size=settings.database.pool_size))
+        database = settings.database
+        engine = await stack.enter_async_context(open_engine(database.dsn, pool_size=database.pool_size))
         await ensure_current(engine)
         yield Runtime(settings=settings, storage=Storage(engine), clock=clock, ids=ids or Uuid7Factory(clock=clock))
 

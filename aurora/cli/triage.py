@@ -44,7 +44,7 @@ def triage(
             max=64,
             metavar="N",
             show_default=False,
-            help="Alerts triaged at the same time; 4 unless set otherwise. Verdicts do not depend on it.",
+            help="Alerts triaged at the same time; 8 unless set otherwise. Verdicts do not depend on it.",
         ),
     ] = None,
 ) -> None:

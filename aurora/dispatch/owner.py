@@ -8,6 +8,9 @@ from pathlib import Path
 
 from aurora.kernel.ids import IdFactory
 
+_ENDED = "ZX"
+"""States of a process that runs no more, though its parent has not asked for its exit status yet (proc(5))."""
+
 
 def this_owner(ids: IdFactory) -> str:
     """Return a name for this process: host, process id, start of the process, and a random end."""
@@ -29,9 +32,12 @@ def _started(pid: int) -> str:
     """Return when a process started, in clock ticks since boot; `gone` if there is none."""
     try:
         # The process name in brackets may hold anything, so count fields from the last bracket (proc(5)).
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except FileNotFoundError:
         return _alive_elsewhere(pid)
+    except ProcessLookupError:  # it ended between the opening of the file and the reading
+        return "gone"
+    return "gone" if fields[0] in _ENDED else fields[19]
 
 
 def _alive_elsewhere(pid: int) -> str:

@@ -96,15 +96,21 @@ class DurableRunner:
 
     async def _input(self, task: Task, config: RunnableConfig) -> dict[str, Any] | None:
         """Return the input of a fresh run, or `None` to go on from the last checkpoint."""
-        if task.attempt > 1 and await self._saver.aget_tuple(config) is not None:
+        # Not the attempt: a task that was handed back is claimed again without a new one.
+        if task.epoch > 1 and await self._saver.aget_tuple(config) is not None:
             return None
         return {"alert_id": str(task.alert_id)}
 
     def _config(self, task: Task) -> RunnableConfig:
-        from aurora.storage.checkpoints.saver import EPOCH, TASK_ID  # noqa: PLC0415 - imports langgraph
+        from aurora.storage.checkpoints.saver import EPOCH, FRESH, TASK_ID  # noqa: PLC0415 - imports langgraph
 
         return {
-            "configurable": {"thread_id": task.thread_id, TASK_ID: str(task.id), EPOCH: task.epoch},
+            "configurable": {
+                "thread_id": task.thread_id,
+                TASK_ID: str(task.id),
+                EPOCH: task.epoch,
+                FRESH: task.epoch == 1,
+            },
             "run_name": task.graph,
         }
 

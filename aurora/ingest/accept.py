@@ -28,8 +28,8 @@ from aurora.storage.repositories.batches import Batch
 from aurora.storage.repositories.intake import Known
 from aurora.storage.unit_of_work import Storage, Transaction
 
-CHUNK = 1000
-"""Records in one transaction: 0.2 s of work, so a kill repeats little and the write lock is short."""
+CHUNK = 2000
+"""Records in one transaction: 0.5 s of work, so a kill repeats little; half as many cost 8 % more."""
 
 
 @dataclass
@@ -265,8 +265,7 @@ class _ChunkWriter:
         prints = [fingerprint(alert) for _, alert in alerts]
         intake = self._transaction.intake
         candidates: dict[str, list[Known]] = await intake.open_alerts(sorted(set(prints)))
-        span = await self._transaction.correlation.span(self._batch.id)
-        seq = span[0] if span else 0
+        seq = await self._transaction.correlation.next_seq(self._batch.id)
         placed: dict[bytes, tuple[UUID, UUID]] = {}
         again: dict[UUID, Known] = {}
         for (record, alert), dedup_hash in zip(alerts, prints, strict=True):

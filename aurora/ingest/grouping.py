@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from aurora.kernel.ids import BatchId
 from aurora.kernel.models import Severity
 from aurora.kernel.windows import HUB, WINDOW
-from aurora.storage.repositories.correlation import Correlation, Sharer
+from aurora.storage.repositories.correlation import Correlation, Shared, Sharer
 
 ROWS = 1000
 """Relations written at once."""
+
+VALUES = 400
+"""Rare values whose sharers are read at once: at most `HUB` each, so a few MB."""
 
 
 class Groups:
@@ -70,10 +74,10 @@ async def correlate_batch(correlation: Correlation, batch: BatchId) -> int:
         return 0
     size, earliest, latest = span
     groups, relations = Groups(size), list[dict[str, Any]]()
-    async for sharers in _by_value(correlation.sharers(batch, since=earliest - WINDOW, until=latest + WINDOW)):
-        crowds = _crowds(sharers)
-        _link(groups, sharers, crowds, batch)
-        relations.extend(_relations(sharers, crowds, batch))
+    async for sharers in _shared(correlation, batch, since=earliest - WINDOW, until=latest + WINDOW):
+        windows = _windows(sharers)
+        _link(groups, sharers, windows, batch)
+        relations.extend(_relations(sharers, windows, batch))
         if len(relations) >= ROWS:
             await correlation.relate(relations)
             relations.clear()
@@ -86,36 +90,59 @@ async def correlate_batch(correlation: Correlation, batch: BatchId) -> int:
     return len(moved)
 
 
-async def _by_value(rows: AsyncIterator[Sharer]) -> AsyncIterator[list[Sharer]]:
-    """Yield the sharers of one value at a time, in time order; a value that nobody else names is passed over."""
-    current: list[Sharer] = []
-    async for row in rows:
-        if current and (row.type, row.value) != (current[0].type, current[0].value):
-            if len(current) > 1:
-                yield current
-            current = []
-        current.append(row)
-    if len(current) > 1:
-        yield current
+async def _shared(
+    correlation: Correlation, batch: BatchId, *, since: datetime, until: datetime
+) -> AsyncIterator[list[Sharer]]:
+    """Yield the sharers of one value at a time, in time order, but not those of values that are hubs throughout."""
+    rare = list[Shared]()
+    async for value in correlation.shared(batch, since=since, until=until, crowded=HUB):
+        if value.is_crowded and await _is_hub(correlation, value, batch):
+            continue
+        rare.append(value)
+        if value.is_crowded or len(rare) == VALUES:
+            async for sharers in correlation.sharers(rare, batch, since=since, until=until):
+                yield sharers
+            rare.clear()
+    async for sharers in correlation.sharers(rare, batch, since=since, until=until):
+        yield sharers
 
 
-def _crowds(sharers: Sequence[Sharer]) -> list[range]:
+async def _is_hub(correlation: Correlation, value: Shared, batch: BatchId) -> bool:
+    """Tell whether more than `HUB` alerts name a value within the window of each alert of the batch that does.
+
+    A few index look-ups for each day on which the batch names it. What is a hub in this sense neither
+    links nor corroborates an alert of the batch, so that nobody needs to read the alerts that share it.
+    """
+    start: datetime | None = value.first
+    while start is not None:
+        end = min(start + WINDOW, value.last)
+        # This span lies within the window of every alert from `start` to `end`.
+        if not await correlation.is_named_by_more(HUB, value, batch, since=end - WINDOW, until=start + WINDOW):
+            return False
+        start = await correlation.next_moment(value, batch, after=end) if end < value.last else None
+    return True
+
+
+def _windows(sharers: Sequence[Sharer]) -> list[range]:
     """Return for each sharer the positions of those within the window around it, itself included."""
-    crowds, start, end = list[range](), 0, 0
+    windows, start, end = list[range](), 0, 0
     for sharer in sharers:
         while sharer.event_time - sharers[start].event_time > WINDOW:
             start += 1
         while end < len(sharers) and sharers[end].event_time - sharer.event_time <= WINDOW:
             end += 1
-        crowds.append(range(start, end))
-    return crowds
+        windows.append(range(start, end))
+    return windows
 
 
-def _link(groups: Groups, sharers: Sequence[Sharer], crowds: Sequence[range], batch: BatchId) -> None:
+def _link(groups: Groups, sharers: Sequence[Sharer], windows: Sequence[range], batch: BatchId) -> None:
     """Link neighbours in time that name one value within the window, unless it is a hub there."""
     for position in range(1, len(sharers)):
         previous, sharer = sharers[position - 1], sharers[position]
-        if sharer.event_time - previous.event_time > WINDOW or max(map(len, crowds[position - 1 : position + 1])) > HUB:
+        if (
+            sharer.event_time - previous.event_time > WINDOW
+            or max(map(len, windows[position - 1 : position + 1])) > HUB
+        ):
             continue
         if sharer.batch_id == batch and previous.batch_id == batch:
             groups.unite(sharer.seq, previous.seq)
@@ -125,12 +152,12 @@ def _link(groups: Groups, sharers: Sequence[Sharer], crowds: Sequence[range], ba
             groups.adopt(previous.seq, sharer.group_id)
 
 
-def _relations(sharers: Sequence[Sharer], crowds: Sequence[range], batch: BatchId) -> Iterator[dict[str, Any]]:
+def _relations(sharers: Sequence[Sharer], windows: Sequence[range], batch: BatchId) -> Iterator[dict[str, Any]]:
     """Yield, for each alert of the batch, what the others say that name the same rare value."""
-    for position, (sharer, crowd) in enumerate(zip(sharers, crowds, strict=True)):
-        if sharer.batch_id != batch or not 1 < len(crowd) <= HUB:
+    for position, (sharer, window) in enumerate(zip(sharers, windows, strict=True)):
+        if sharer.batch_id != batch or not 1 < len(window) <= HUB:
             continue
-        others = [sharers[each] for each in crowd if each != position]
+        others = [sharers[each] for each in window if each != position]
         yield {
             "alert_id": sharer.alert_id,
             "type": sharer.type,

@@ -1,4 +1,8 @@
-"""How an accepted alert is written: plain rows for the bulk inserts of acceptance."""
+"""How an accepted alert is written: plain rows for the bulk inserts of acceptance.
+
+JSON columns hold their text, made in one go: models that become dictionaries and then text cost
+a quarter of the time of a whole acceptance.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
+from pydantic_core import to_json
+
 from aurora.ingest.reading import RawRecord, RejectedRecord
-from aurora.kernel.models import Alert, EntityType, ObservableType, Severity
+from aurora.kernel.models import Alert, Entity, EntityType, Observable, ObservableType, Severity
 from aurora.storage.repositories.batches import Batch
 
 Row = dict[str, Any]
+
+_EMPTY = "{}"
+_JSON_COLUMNS = ("affected_assets", "iocs", "entities", "fields", "mitre_techniques", "metadata")
 
 PRIORITY = {Severity.CRITICAL: 9, Severity.HIGH: 7, Severity.MEDIUM: 5, Severity.LOW: 3, Severity.INFO: 1}
 """Task priority by severity; 9 is the most urgent."""
@@ -19,14 +29,12 @@ PRIORITY = {Severity.CRITICAL: 9, Severity.HIGH: 7, Severity.MEDIUM: 5, Severity
 _LONGEST = 300
 """Longest value in the correlation index, in characters."""
 
-_LINKING_ENTITIES = {
+_LINKING: dict[EntityType | ObservableType, str] = {
     EntityType.HOST: "host",
     EntityType.USER: "user",
     EntityType.ADDRESS: "ip",
     EntityType.MAILBOX: "email",
     EntityType.FILE: "file",
-}
-_LINKING_OBSERVABLES = {
     ObservableType.IP: "ip",
     ObservableType.DOMAIN: "domain",
     ObservableType.URL: "url",
@@ -52,11 +60,11 @@ def alert_row(
         "format": alert.format,
         "product": alert.product,
         "rule": alert.rule,
-        "affected_assets": sorted({each.value for each in alert.entities if each.type is EntityType.HOST}),
-        "iocs": [each.model_dump(mode="json") for each in alert.observables],
-        "entities": [each.model_dump(mode="json") for each in alert.entities],
-        "fields": [each.model_dump(mode="json") for each in alert.fields],
-        "mitre_techniques": list(alert.mitre_techniques),
+        "affected_assets": _json(sorted({each.value for each in alert.entities if each.type is EntityType.HOST})),
+        "iocs": _json(alert.observables),
+        "entities": _json(alert.entities),
+        "fields": _json(alert.fields),
+        "mitre_techniques": _json(alert.mitre_techniques),
         "raw_log": raw.decode("utf-8", "replace"),
         "dedup_hash": dedup_hash,
         "count": 1,
@@ -66,27 +74,25 @@ def alert_row(
         "batch_id": batch.id,
         "batch_seq": seq,
         "group_id": alert.id,
-        "metadata": {},
+        "metadata": _EMPTY,
         "created_at": now,
     }
-    return _without_nul(row) if b"\\u0000" in raw else row
+    return _visible(row) if b"\\u0000" in raw else row
 
 
 def entity_rows(alert: Alert, *, at: datetime, batch: Batch, tenant: str) -> list[Row]:
     """Return one row for each distinct value that can tie alerts together."""
-    values = {
-        (_LINKING_ENTITIES[each.type], _short(each.value)) for each in alert.entities if each.type in _LINKING_ENTITIES
-    }
-    values |= {
-        (_LINKING_OBSERVABLES[each.type], _short(each.value))
-        for each in alert.observables
-        if each.type in _LINKING_OBSERVABLES
-    }
+    values = set[tuple[str, str]]()
+    named: tuple[Entity | Observable, ...] = (*alert.entities, *alert.observables)
+    for each in named:
+        kind = _LINKING.get(each.type)
+        if kind is not None:
+            values.add((kind, _short(each.value).replace("\0", "\\u0000")))
     return [
         {
             "alert_id": alert.id,
             "type": kind,
-            "value": _without_nul(value),
+            "value": value,
             "tenant": tenant,
             "batch_id": batch.id,
             "event_time": at,
@@ -121,7 +127,7 @@ def run_row(*, task_id: UUID, run_id: UUID, graph: str, tenant: str) -> Row:
         "task_id": task_id,
         "graph": graph,
         "thread_id": f"{graph}:{run_id}",
-        "details": {},
+        "details": _EMPTY,
     }
 
 
@@ -157,6 +163,16 @@ def rejected_row(record: RejectedRecord, *, batch: Batch, id: UUID, at: datetime
         "raw": record.raw,
         "rejected_at": at,
     }
+
+
+def _json(value: Any) -> str:
+    return to_json(value).decode()
+
+
+def _visible(row: Row) -> Row:
+    """Make NUL characters of a row visible; in JSON they hide behind an escape."""
+    plain = {key: orjson.loads(value) if key in _JSON_COLUMNS else value for key, value in row.items()}
+    return {key: _json(value) if key in _JSON_COLUMNS else value for key, value in _without_nul(plain).items()}
 
 
 def _without_nul(value: Any) -> Any:

@@ -12,6 +12,9 @@ from aurora.kernel.models.alert import ObservableType
 MAX_VALUE = 4096
 """Characters; a longer text is no observable."""
 
+CACHED = 256
+"""Longest value that caches keep: 65,536 values of `MAX_VALUE` could take a gigabyte, of these 50 to 150 MiB."""
+
 _HASH_LENGTHS = {ObservableType.HASH_MD5: 32, ObservableType.HASH_SHA1: 40, ObservableType.HASH_SHA256: 64}
 _HEX = re.compile(r"[0-9a-f]+")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,31})://([^/?#\s]{1,1024})(\S*)")
@@ -51,7 +54,6 @@ def refang(text: str) -> str:
     return text
 
 
-@lru_cache(maxsize=65_536)
 def canonical(type: ObservableType, value: str) -> str:
     """Return the form in which equal observables are equal text. Applying it twice changes nothing.
 
@@ -64,6 +66,10 @@ def canonical(type: ObservableType, value: str) -> str:
     Raises:
         ValueError: the value is not of that type; the message names the kind of fault.
     """
+    return (_cached if len(value) <= CACHED else _canonical)(type, value)
+
+
+def _canonical(type: ObservableType, value: str) -> str:
     text = value.strip()
     if not text:
         raise ValueError("empty value")
@@ -87,6 +93,9 @@ def canonical(type: ObservableType, value: str) -> str:
             return _HIVES.get(hive.upper(), hive.upper()) + slash + rest
         case _:
             return text
+
+
+_cached = lru_cache(maxsize=65_536)(_canonical)
 
 
 def _address(text: str) -> str:

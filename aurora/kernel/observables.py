@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from aurora.kernel._canonical import MAX_VALUE, canonical, refang, split_port, url_host
+from aurora.kernel._canonical import CACHED, MAX_VALUE, canonical, refang, split_port, url_host
 from aurora.kernel._extract import extract
 from aurora.kernel.domains import looks_like_file, registered_domain
 from aurora.kernel.evidence import Provenance
@@ -46,11 +46,10 @@ def recognise(text: str, *, provenance: Provenance = Provenance.SENSOR) -> Obser
         ValueError: the text is empty, too long, has control characters or is prose; the message
             names which, never the text.
     """
-    type_, value = _recognised(text)
+    type_, value = (_cached if len(text) <= CACHED else _recognised)(text)
     return Observable(type=type_, value=value, provenance=provenance)
 
 
-@lru_cache(maxsize=16_384)
 def _recognised(text: str) -> tuple[ObservableType, str]:
     bare = text.strip().strip("\"'`<>").strip()
     if not bare:
@@ -68,6 +67,7 @@ def _recognised(text: str) -> tuple[ObservableType, str]:
     raise ValueError("an observable must be an address, name, URL, hash, path or the like, not free text")
 
 
+_cached = lru_cache(maxsize=16_384)(_recognised)
 _WITH_PORT = frozenset({_T.IP, _T.DOMAIN})
 
 

@@ -12,7 +12,7 @@ from aurora.kernel.ids import AlertId, CaseId, IdFactory, VerdictId
 from aurora.kernel.models import AlertStatus, Contribution, Decider, Verdict, VerdictLabel
 from aurora.kernel.untrusted import UntrustedText
 from aurora.services.outcomes import ANALYST_RULE
-from aurora.storage.triage import conclude
+from aurora.storage.triage import Conclusion, conclude
 from aurora.storage.unit_of_work import Storage, Transaction
 
 LONGEST_REASON = 2000
@@ -85,7 +85,8 @@ async def decide_alert(
             ),
         )
         status = _closed(label) if close else None
-        written = await conclude(transaction, stored, verdict, observables=(), now=verdict.created_at, status=status)
+        conclusion = Conclusion(stored, verdict, stored.alert.observables, status)
+        (written,) = await conclude(transaction, [conclusion], now=verdict.created_at)
         case_id = written.case_id or stored.case_id
         if case_id is not None:
             await transaction.cases.refresh([case_id], now=verdict.created_at)

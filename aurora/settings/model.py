@@ -69,7 +69,7 @@ class IngestSettings(Group):
 class TriageSettings(Group):
     """How alerts become verdicts."""
 
-    jobs: int = Field(default=4, ge=1, le=64)
+    jobs: int = Field(default=8, ge=1, le=64)
     """Alerts triaged at the same time. Verdicts do not depend on it."""
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Protocol
 
-BUSY_TIMEOUT = timedelta(seconds=5)
-"""How long SQLite itself waits for the write lock; a group commit of 100 checkpoints holds it for about 10 ms."""
+BUSY_TIMEOUT = timedelta(seconds=30)
+"""How long SQLite itself waits for the write lock.
+
+A group commit of 100 checkpoints holds it for about 10 ms, but another process that correlates a batch
+holds it for seconds."""
 
 
 class Cursor(Protocol):

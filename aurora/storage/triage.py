@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from aurora.kernel.clock import Clock
-from aurora.kernel.errors import NotFound
+from aurora.kernel.errors import LeaseLost, NotFound
 from aurora.kernel.evidence import Finding, Provenance
 from aurora.kernel.ids import AlertId, CaseId, VerdictId, case_id_of
 from aurora.kernel.models import Alert, AlertStatus, Case, Decider, Observable, Task, Verdict, VerdictLabel
 from aurora.kernel.untrusted import UntrustedText, quoted
+from aurora.storage.group_commit import GroupCommit
 from aurora.storage.repositories.alerts import StoredAlert
 from aurora.storage.repositories.verdicts import PastVerdict
 from aurora.storage.unit_of_work import Storage, Transaction
@@ -24,6 +25,29 @@ class Recorded:
 
     verdict_id: VerdictId
     case_id: CaseId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What is to be written about one alert."""
+
+    stored: StoredAlert
+    verdict: Verdict
+    observables: Sequence[Observable]
+    """All that the alert names by now."""
+    status: AlertStatus | None = None
+    """`None`: as it is."""
+
+    def case(self, now: datetime) -> Case:
+        """Return the case of its group, as it is opened."""
+        return Case(
+            id=case_id_of(self.stored.group_id),
+            title=self.stored.group_title,
+            severity=self.stored.alert.severity,
+            confidence=self.verdict.confidence,
+            techniques=self.verdict.techniques,
+            created_at=now,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +66,7 @@ class StoredTriage:
         self._storage = storage
         self._clock = clock
         self._ahead: dict[AlertId, _Dossier] = {}
+        self._group: GroupCommit[tuple[Task, Conclusion], Recorded] = GroupCommit(self._record_all)
 
     async def read_ahead(self, alert_ids: Iterable[AlertId]) -> None:
         """Fetch what the runs of these alerts will ask for, in a few statements for all of them.
@@ -63,11 +88,20 @@ class StoredTriage:
 
     async def record(self, task: Task, verdict: Verdict, *, observables: Sequence[Observable]) -> Recorded:
         stored = (await self._dossier(verdict.alert_id)).stored
+        conclusion = Conclusion(stored, verdict, observables, AlertStatus.TRIAGED)
+        return await self._group.submit((task, conclusion))
+
+    async def _record_all(self, entries: Sequence[tuple[Task, Conclusion]]) -> list[Recorded | Exception]:
         async with self._storage.writing() as transaction:
-            await transaction.tasks.hold(task)
-            return await conclude(
-                transaction, stored, verdict, observables=observables, now=self._clock.now(), status=AlertStatus.TRIAGED
-            )
+            held = await transaction.tasks.hold([task for task, _ in entries])
+            standing = [conclusion for task, conclusion in entries if task.id in held]
+            written = iter(await conclude(transaction, standing, now=self._clock.now()))
+        return [
+            next(written)
+            if task.id in held
+            else LeaseLost("another worker owns this task now", task_id=str(task.id), epoch=task.epoch)
+            for task, _ in entries
+        ]
 
     async def _dossier(self, alert_id: AlertId) -> _Dossier:
         if alert_id not in self._ahead:
@@ -87,47 +121,44 @@ class StoredTriage:
         ]
 
 
-async def conclude(
-    transaction: Transaction,
-    stored: StoredAlert,
-    verdict: Verdict,
-    *,
-    observables: Sequence[Observable],
-    now: datetime,
-    status: AlertStatus | None,
-) -> Recorded:
-    """Write a verdict, point its alert to it, and open the case that anything but benign belongs to."""
-    verdict_id = await transaction.verdicts.add(
-        verdict,
-        dedup_hash=stored.dedup_hash,
-        batch_id=None if verdict.decided_by is Decider.ANALYST else stored.batch_id,
-    )
-    case_id = None
-    if verdict.label is not VerdictLabel.BENIGN:
-        case = Case(
-            id=case_id_of(stored.group_id),
-            title=stored.group_title,
-            severity=stored.alert.severity,
-            confidence=verdict.confidence,
-            techniques=verdict.techniques,
-            created_at=now,
-        )
-        case_id = await transaction.cases.open(case, group_id=stored.group_id)
+async def conclude(transaction: Transaction, conclusions: Sequence[Conclusion], *, now: datetime) -> list[Recorded]:
+    """Write verdicts, point their alerts to them, and open the cases that anything but benign belongs to."""
+    if not conclusions:
+        return []
+    standing = await transaction.verdicts.add([(each.verdict, each.stored) for each in conclusions])
+    to_look_at = [each for each in conclusions if standing[each.verdict.id].label is not VerdictLabel.BENIGN]
+    await transaction.cases.open([(each.case(now), each.stored.group_id) for each in to_look_at])
+    recorded = [
+        Recorded(standing[each.verdict.id].id, case_id_of(each.stored.group_id) if each in to_look_at else None)
+        for each in conclusions
+    ]
     await transaction.alerts.conclude(
-        verdict.alert_id, verdict_id=verdict_id, case_id=case_id, status=status, observables=observables
+        [
+            {
+                "alert": each.verdict.alert_id,
+                "verdict": written.verdict_id,
+                "case": written.case_id,
+                "status": each.status,
+                "observables": each.observables,
+            }
+            for each, written in zip(conclusions, recorded, strict=True)
+        ]
     )
-    return Recorded(verdict_id, case_id)
+    return recorded
 
 
 def _before(past: Sequence[PastVerdict], stored: StoredAlert, *, at_most: int = 5) -> Sequence[PastVerdict]:
     """Return what a batch may remember: verdicts from before it was opened, and corrections of any time.
 
     The verdicts of one batch do not see each other, so neither the number of jobs nor a kill in
-    between changes any of them.
+    between changes any of them; the batch is asked as well as the time, for clocks are set back.
     """
-    return [each for each in past if each.decided_by is Decider.ANALYST or each.created_at < stored.batch_opened_at][
-        :at_most
-    ]
+    return [
+        each
+        for each in past
+        if each.decided_by is Decider.ANALYST
+        or (each.batch_id != stored.batch_id and each.created_at < stored.batch_opened_at)
+    ][:at_most]
 
 
 def _remembered(past: PastVerdict, *, days: int) -> Finding:

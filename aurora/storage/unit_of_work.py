@@ -93,6 +93,19 @@ class Storage:
             yield transaction
 
     @asynccontextmanager
+    async def accepting(self) -> AsyncIterator[Transaction]:
+        """A transaction that accepts input: one at a time in a tenant, whoever else accepts waits.
+
+        Two at once would not see each other's alerts, and each would take the other's for new.
+
+        Raises:
+            StorageUnavailable: as `writing`.
+        """
+        async with self.writing() as transaction:
+            await transaction.batches.take_turn()
+            yield transaction
+
+    @asynccontextmanager
     async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[Transaction]:
         with told_plainly():
             async with engine.begin() as connection:

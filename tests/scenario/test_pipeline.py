@@ -13,8 +13,10 @@ import pytest
 from aurora.bootstrap import open_runtime
 from aurora.ingest.reading import Source
 from aurora.kernel.models import VerdictLabel
+from aurora.services.decisions import decide_alert
 from aurora.settings import load_settings
 from aurora.storage.unit_of_work import Storage
+from aurora.testing import ManualClock
 from tests.scenario.golden import FOLDERS
 from tests.scenario.running import START, content, fixtures, triage
 
@@ -123,6 +125,37 @@ async def test_attacker_text_cannot_close_a_severe_alert(database: str) -> None:
     order = [VerdictLabel.BENIGN, VerdictLabel.NEEDS_REVIEW, VerdictLabel.SUSPICIOUS, VerdictLabel.MALICIOUS]
     assert order.index(lying["verdict"]) >= order.index(plain["verdict"])
     assert lying["verdict"] != VerdictLabel.BENIGN
+
+
+async def test_an_analysts_correction_changes_the_next_verdict_of_the_kind_and_is_cited(database: str) -> None:
+    (first,) = await triage(database, _lines(_alert()))
+    clock = ManualClock(START + timedelta(days=1))
+    settings = load_settings(environ={}, database={"url": database})
+    async with open_runtime(settings, clock=clock) as runtime:
+        await decide_alert(
+            runtime.storage,
+            alert=first["alert_id"],
+            label=VerdictLabel.BENIGN,
+            reason="the deployment script of the platform team",
+            analyst="ines",
+            clock=clock,
+            ids=runtime.ids,
+        )
+
+    (second,) = await triage(
+        database,
+        _lines(_alert(time=(START + timedelta(days=2)).isoformat())),
+        seed=8,
+        at=START + timedelta(days=2),
+    )
+
+    assert (first["verdict"], second["verdict"]) == ("suspicious", "benign")
+    (remembered,) = [
+        each for each in second["evidence"] if each["kind"] == "past_verdict" and each["provenance"] == "human"
+    ]
+    assert "ines" in remembered["text"]
+    assert "platform team" in remembered["text"]
+    assert any(remembered["id"] in claim["evidence"] for claim in second["claims"])
 
 
 async def _states(storage: Storage) -> dict[str, int]:

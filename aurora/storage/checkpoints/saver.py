@@ -37,6 +37,9 @@ TASK_ID = "aurora_task_id"
 EPOCH = "aurora_epoch"
 """Key in `config["configurable"]`: epoch under which that task was claimed."""
 
+FRESH = "aurora_fresh"
+"""Key in `config["configurable"]`: true on a task's first claim, when its thread cannot have a checkpoint yet."""
+
 _SHORT = 64
 """Text of up to so many characters is kept in the checkpoint: a row of its own needs more for its key."""
 
@@ -70,6 +73,7 @@ class AuroraSaver(BaseCheckpointSaver[str]):
         self._random = random
         self._buffer: dict[Owner, list[WriteRow]] = {}
         self._flying: dict[Future[None], str] = {}
+        self._begun: set[str] = set()  # threads of fresh runs that have a checkpoint by now
 
     @classmethod
     @asynccontextmanager
@@ -145,6 +149,8 @@ class AuroraSaver(BaseCheckpointSaver[str]):
                 if channel in values and channel not in short
             ],
         )
+        if conf.get(FRESH):
+            self._begun.add(thread_id)
         await self._store((thread_id, fence), change)
         return {
             "configurable": {
@@ -189,13 +195,18 @@ class AuroraSaver(BaseCheckpointSaver[str]):
             LeaseLost: the run's task has another lease; the writes are dropped.
             StorageUnavailable: the database is locked or gone; the writes are dropped, the nodes run again.
         """
-        for failure in await self._settle(thread_id, epoch=epoch):
+        failures = await self._settle(thread_id, epoch=epoch)
+        if thread_id is not None:
+            self._begun.discard(thread_id)
+        for failure in failures:
             raise failure
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return the checkpoint that the config names, or the newest of its thread and namespace, or None."""
         conf = config["configurable"]
         thread_id = str(conf["thread_id"])
+        if conf.get(FRESH) and thread_id not in self._begun:
+            return None
         await self._make_visible(thread_id)
         criteria = Criteria(thread_id, conf.get("checkpoint_ns", ""), conf.get("checkpoint_id") or None)
         async for page in Reader(self._reading, self.serde).pages(criteria, _claim(conf), 1):

@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, select, update
+from sqlalchemy import Row, Select, bindparam, func, select, update
 
 from aurora.kernel.errors import NotFound
-from aurora.kernel.ids import AlertId, BatchId, CaseId, VerdictId
-from aurora.kernel.models import Alert, AlertStatus, Observable
+from aurora.kernel.ids import AlertId, BatchId, CaseId
+from aurora.kernel.models import Alert
 from aurora.kernel.untrusted import UntrustedText
 from aurora.storage.models import AlertModel, AlertRecordModel, BatchModel, TaskModel, VerdictModel
 from aurora.storage.repositories.base import Repository, chunks, table_of
@@ -173,26 +173,32 @@ class Alerts(Repository):
         row = (await self._connection.execute(query)).one()
         return row.file, row.line, row.offset_bytes
 
-    async def conclude(
-        self,
-        alert_id: AlertId,
-        *,
-        verdict_id: VerdictId,
-        case_id: CaseId | None = None,
-        status: AlertStatus | None = None,
-        observables: Sequence[Observable] = (),
-    ) -> None:
-        """Point an alert to its verdict as it is now; where given, to its case, and set what else changed."""
-        values: dict[str, Any] = {"verdict_id": verdict_id}
-        if observables:
-            values["iocs"] = [each.model_dump(mode="json") for each in observables]
-        if case_id is not None:
-            values["case_id"] = case_id
-        if status is not None:
-            values["status"] = status.value
-        await self._connection.execute(
-            update(_ALERTS).where(_ALERTS.c.tenant == self._tenant, _ALERTS.c.id == alert_id).values(**values)
+    async def conclude(self, conclusions: Sequence[Mapping[str, Any]]) -> None:
+        """Point alerts to their verdicts as they are now: `alert`, `verdict`, `case`, `status`, `observables`.
+
+        A `case` or `status` of `None` stays as it is.
+        """
+        statement = (
+            update(_ALERTS)
+            .where(_ALERTS.c.tenant == self._tenant, _ALERTS.c.id == bindparam("alert"))
+            .values(
+                verdict_id=bindparam("verdict"),
+                case_id=func.coalesce(bindparam("case", type_=_ALERTS.c.case_id.type), _ALERTS.c.case_id),
+                status=func.coalesce(bindparam("new_status", type_=_ALERTS.c.status.type), _ALERTS.c.status),
+                iocs=bindparam("observables"),
+            )
         )
+        rows = [
+            {
+                "alert": each["alert"],
+                "verdict": each["verdict"],
+                "case": each["case"],
+                "new_status": each["status"],
+                "observables": [observable.model_dump(mode="json") for observable in each["observables"]],
+            }
+            for each in conclusions
+        ]
+        await self._connection.execute(statement, rows)
 
 
 def _stored(row: Row[Any]) -> StoredAlert:

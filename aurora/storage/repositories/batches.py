@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from aurora.kernel.ids import BatchId
 from aurora.storage.models import BatchModel, RejectedRecordModel
@@ -28,6 +28,17 @@ class Batch:
 
 class Batches(Repository):
     """The inputs that commands handed in."""
+
+    async def take_turn(self) -> None:
+        """Wait until no other transaction of this tenant accepts input; hold the turn until this one ends."""
+        if self._connection.dialect.name == "postgresql":  # SQLite has one writer anyway
+            turn = func.pg_advisory_xact_lock(func.hashtextextended(f"aurora.accept:{self._tenant}", 0))
+            await self._connection.execute(select(turn))
+
+    async def is_accepting(self, batch: BatchId) -> bool:
+        """Tell whether the batch still waits to be accepted; another command with the same input may have done it."""
+        query = select(_BATCHES.c.state).where(_BATCHES.c.tenant == self._tenant, _BATCHES.c.id == batch)
+        return await self._connection.scalar(query) == "accepting"
 
     async def unfinished(self, inputs_digest: bytes) -> Batch | None:
         """Return the newest batch of the same inputs that was not finished."""

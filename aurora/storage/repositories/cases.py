@@ -20,27 +20,31 @@ _ALERTS, _CASES, _VERDICTS = table_of(AlertModel), table_of(CaseModel), table_of
 class Cases(Repository):
     """Cases of one tenant."""
 
-    async def open(self, case: Case, *, group_id: UUID) -> CaseId:
-        """Open the case of a group of alerts unless it is open already; return its id."""
+    async def open(self, cases: Sequence[tuple[Case, UUID]]) -> None:
+        """Open the cases of groups of alerts, given as (case, group id), unless they are open already."""
+        if not cases:
+            return
+        statement = self._insert(_CASES).on_conflict_do_nothing(index_elements=["tenant", "group_id"])
         await self._connection.execute(
-            self._insert(_CASES)
-            .values(
-                id=case.id,
-                tenant=self._tenant,
-                group_id=group_id,
-                title=str.__str__(case.title),
-                severity=case.severity.value,
-                status=case.status.value,
-                confidence=case.confidence,
-                techniques=list(case.techniques),
-                iocs=[],
-                is_cps=False,
-                created_at=case.created_at,
-                updated_at=case.created_at,
-            )
-            .on_conflict_do_nothing(index_elements=["tenant", "group_id"])
+            statement,
+            [
+                {
+                    "id": case.id,
+                    "tenant": self._tenant,
+                    "group_id": group_id,
+                    "title": str.__str__(case.title),
+                    "severity": case.severity.value,
+                    "status": case.status.value,
+                    "confidence": case.confidence,
+                    "techniques": list(case.techniques),
+                    "iocs": [],
+                    "is_cps": False,
+                    "created_at": case.created_at,
+                    "updated_at": case.created_at,
+                }
+                for case, group_id in cases
+            ],
         )
-        return case.id
 
     async def of_batch(self, batch: BatchId) -> list[CaseId]:
         """Return the cases that alerts of a batch belong to."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import JSON, Dialect, Table, bindparam, insert, select, update
 
 from aurora.kernel.models import AlertStatus
 from aurora.storage.models import AlertEntityModel, AlertModel, AlertRecordModel, RunModel, TaskModel
@@ -68,7 +69,10 @@ class Intake(Repository):
         runs: Sequence[Mapping[str, Any]],
         records: Sequence[Mapping[str, Any]],
     ) -> None:
-        """Insert a chunk. The task rows are the outbox: they exist exactly when their alerts do."""
+        """Insert a chunk. The task rows are the outbox: they exist exactly when their alerts do.
+
+        The rows of one table have the same columns, those with a default included; JSON columns hold text.
+        """
         for table, rows in (
             (_ALERTS, alerts),
             (_ENTITIES, entities),
@@ -77,7 +81,9 @@ class Intake(Repository):
             (_RECORDS, records),
         ):
             if rows:
-                await self._connection.execute(insert(table), rows)
+                statement, columns = _bulk_insert(table, tuple(rows[0]), self._connection.dialect)
+                values = zip(*(_bound(rows, name, bind) for name, bind in columns), strict=True)
+                await self._connection.exec_driver_sql(statement, list(values))
 
     async def seen_again(self, known: Sequence[Known]) -> None:
         """Write the counts and times of alerts that occurred again."""
@@ -94,3 +100,38 @@ class Intake(Repository):
                     for each in known
                 ],
             )
+
+
+Bind = Callable[[Any], Any]
+"""Makes of a value what the driver takes."""
+
+
+@lru_cache(maxsize=32)
+def _bulk_insert(table: Table, names: tuple[str, ...], dialect: Dialect) -> tuple[str, list[tuple[str, Bind | None]]]:
+    """Return an INSERT as the driver takes it, and for each of its parameters the column and what binds it.
+
+    SQLAlchemy binds row by row and value by value: three times the work that SQLite has with the same rows.
+    """
+    compiled = insert(table).compile(dialect=dialect, column_keys=list(names))
+    if sorted(compiled.positiontup or ()) != sorted(names):
+        raise TypeError(f"rows for {table.name} must give every column that has a default")
+    return str(compiled), [(name, _bind(table, name, dialect)) for name in compiled.positiontup or ()]
+
+
+def _bind(table: Table, name: str, dialect: Dialect) -> Bind | None:
+    type_ = table.c[name].type
+    return None if isinstance(type_, JSON) else type_.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _bound(rows: Sequence[Mapping[str, Any]], name: str, bind: Bind | None) -> list[Any]:
+    """Return one column of the rows, bound; a value that several rows in a row share is bound once."""
+    values = [row[name] for row in rows]
+    if bind is None:
+        return values
+    bound: list[Any] = []
+    last, last_bound = values[0], bind(values[0])
+    for value in values:
+        if value is not last:
+            last, last_bound = value, bind(value)
+        bound.append(last_bound)
+    return bound

@@ -38,7 +38,8 @@ class Runs(Repository):
                 finished_at=bindparam("finished"),
             )
         )
-        await self._connection.execute(statement, list(runs))
+        if runs:
+            await self._connection.execute(statement, list(runs))
 
     async def get(self, run_id: UUID) -> dict[str, Any]:
         """Return a run with its task, as plain columns; the task's are prefixed with `task_`.

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Row, and_, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, and_, case, exists, func, or_, select, tuple_, update
 
 from aurora.kernel.errors import LeaseLost
 from aurora.kernel.ids import AlertId, RunId, TaskId
 from aurora.kernel.models import Task, TaskState
+from aurora.storage.checkpoints.tables import CheckpointModel
 from aurora.storage.models import TaskModel
 from aurora.storage.repositories.base import Repository, chunks, table_of
 
-_TASKS = table_of(TaskModel)
+_TASKS, _CHECKPOINTS = table_of(TaskModel), table_of(CheckpointModel)
 
 
 class Tasks(Repository):
@@ -25,7 +26,8 @@ class Tasks(Repository):
     ) -> list[Task]:
         """Take up to `limit` tasks of these alerts that are queued, or whose lease ran out.
 
-        The epoch grows with every claim, so a former owner that wakes up late writes nothing.
+        The epoch grows with every claim, so a former owner that wakes up late writes nothing. The attempt
+        does not if the former owner never came to this task: what a worker held when it was killed is innocent.
         """
         claimable = or_(
             _TASKS.c.state == TaskState.QUEUED, and_(_TASKS.c.state == TaskState.RUNNING, _TASKS.c.lease_until < now)
@@ -47,7 +49,7 @@ class Tasks(Repository):
             .values(
                 state=TaskState.RUNNING,
                 epoch=_TASKS.c.epoch + 1,
-                attempt=_TASKS.c.attempt + 1,
+                attempt=case((_lapsed_before_it_began(), _TASKS.c.attempt), else_=_TASKS.c.attempt + 1),
                 owner=owner,
                 lease_until=lease_until,
             )
@@ -56,33 +58,39 @@ class Tasks(Repository):
         rows = (await self._connection.execute(statement)).all()
         return sorted((_task(row) for row in rows), key=lambda task: (-task.priority, task.id))
 
-    async def hold(self, task: Task) -> None:
-        """Lock the task's row and make sure that this worker still owns it.
+    async def hold(self, tasks: Sequence[Task]) -> set[UUID]:
+        """Lock the rows of those claims that still stand and return their ids.
 
-        Raises:
-            LeaseLost: another worker claimed it, or it was settled; write nothing.
+        A worker writes nothing for a task that is not among them. Always locked in the order of ids:
+        heartbeat, settlement and the saver's fence lock many rows each and would otherwise wait for
+        one another until PostgreSQL ends one of them.
         """
-        query = select(_TASKS.c.id).where(
-            _TASKS.c.tenant == self._tenant,
-            _TASKS.c.id == task.id,
-            _TASKS.c.epoch == task.epoch,
-            _TASKS.c.state == TaskState.RUNNING,
+        if not tasks:
+            return set()
+        claims = [(task.id, task.epoch) for task in tasks]
+        query = (
+            select(_TASKS.c.id)
+            .where(
+                _TASKS.c.tenant == self._tenant,
+                tuple_(_TASKS.c.id, _TASKS.c.epoch).in_(claims),
+                _TASKS.c.state == TaskState.RUNNING,
+            )
+            .order_by(_TASKS.c.id)
         )
         if self._connection.dialect.name == "postgresql":
             query = query.with_for_update()
-        if (await self._connection.execute(query)).first() is None:
-            raise LeaseLost("another worker owns this task now", task_id=str(task.id), epoch=task.epoch)
+        return set((await self._connection.execute(query)).scalars())
 
     async def extend(self, tasks: Sequence[Task], *, lease_until: datetime) -> set[UUID]:
         """Renew leases; return the ids of the tasks that are still ours."""
-        kept = await self._standing(tasks)
+        kept = await self.hold(tasks)
         if kept:
             await self._connection.execute(
                 update(_TASKS)
                 .where(_TASKS.c.tenant == self._tenant, _TASKS.c.id.in_(kept))
                 .values(lease_until=lease_until)
             )
-        return set(kept)
+        return kept
 
     async def settle(self, task: Task, state: TaskState, *, now: datetime, error: str | None = None) -> None:
         """End a task that this worker owns, or hand it back (`QUEUED`).
@@ -106,36 +114,14 @@ class Tasks(Repository):
 
     async def succeeded(self, tasks: Sequence[Task], *, now: datetime) -> set[UUID]:
         """End tasks whose runs came to their end; return their ids. One that has another owner is left alone."""
-        ended = await self._standing(tasks)
+        ended = await self.hold(tasks)
         if ended:
             await self._connection.execute(
                 update(_TASKS)
                 .where(_TASKS.c.tenant == self._tenant, _TASKS.c.id.in_(ended))
                 .values(state=TaskState.SUCCEEDED, lease_until=None, owner=None, finished_at=now)
             )
-        return set(ended)
-
-    async def _standing(self, tasks: Sequence[Task]) -> list[UUID]:
-        """Lock the rows of those claims that still stand and return their ids.
-
-        Always in the order of ids: heartbeat, settlement and the saver's fence lock many rows each and would
-        otherwise wait for one another until PostgreSQL ends one of them.
-        """
-        if not tasks:
-            return []
-        claims = [(task.id, task.epoch) for task in tasks]
-        query = (
-            select(_TASKS.c.id)
-            .where(
-                _TASKS.c.tenant == self._tenant,
-                tuple_(_TASKS.c.id, _TASKS.c.epoch).in_(claims),
-                _TASKS.c.state == TaskState.RUNNING,
-            )
-            .order_by(_TASKS.c.id)
-        )
-        if self._connection.dialect.name == "postgresql":
-            query = query.with_for_update()
-        return list((await self._connection.execute(query)).scalars())
+        return ended
 
     async def owners(self) -> list[str]:
         """Return who holds running tasks."""
@@ -143,14 +129,29 @@ class Tasks(Repository):
         return [owner for owner in (await self._connection.execute(query.distinct())).scalars() if owner]
 
     async def release(self, owner: str) -> int:
-        """Hand back what a dead owner held; return how many tasks that were."""
+        """Hand back what a dead owner held; return how many tasks that were. What it did not begin is no attempt."""
         statement = (
             update(_TASKS)
             .where(_TASKS.c.tenant == self._tenant, _TASKS.c.owner == owner, _TASKS.c.state == TaskState.RUNNING)
-            .values(state=TaskState.QUEUED, owner=None, lease_until=None)
+            .values(
+                state=TaskState.QUEUED,
+                owner=None,
+                lease_until=None,
+                attempt=case((_lapsed_before_it_began(), _TASKS.c.attempt - 1), else_=_TASKS.c.attempt),
+            )
             .returning(_TASKS.c.id)
         )
         return len((await self._connection.execute(statement)).all())
+
+    async def hand_back(self, tasks: Sequence[Task]) -> None:
+        """Let others take what this worker holds and will not finish. To be stopped is no failed attempt."""
+        held = await self.hold(tasks)
+        if held:
+            await self._connection.execute(
+                update(_TASKS)
+                .where(_TASKS.c.tenant == self._tenant, _TASKS.c.id.in_(held))
+                .values(state=TaskState.QUEUED, owner=None, lease_until=None, attempt=_TASKS.c.attempt - 1)
+            )
 
     async def unsettled(self, alerts: Sequence[AlertId]) -> list[AlertId]:
         """Return which of these alerts have a task that is not settled yet, in the order given."""
@@ -167,6 +168,12 @@ class Tasks(Repository):
         """Return how many tasks are in each state."""
         query = select(_TASKS.c.state, func.count()).where(_TASKS.c.tenant == self._tenant).group_by(_TASKS.c.state)
         return {row[0]: row[1] for row in await self._connection.execute(query)}
+
+
+def _lapsed_before_it_began() -> ColumnElement[bool]:
+    """Whether a running task has no checkpoint, so that its run had not begun when its owner was lost."""
+    begun = exists().where(_CHECKPOINTS.c.thread_id == _TASKS.c.thread_id)
+    return and_(_TASKS.c.state == TaskState.RUNNING, ~begun)
 
 
 def _task(row: Row[tuple[object, ...]]) -> Task:

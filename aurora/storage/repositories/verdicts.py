@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select
 
 from aurora.kernel.ids import AlertId, BatchId, VerdictId
-from aurora.kernel.models import Decider, Verdict
+from aurora.kernel.models import Decider, Verdict, VerdictLabel
 from aurora.storage.models import VerdictModel
+from aurora.storage.repositories.alerts import StoredAlert
 from aurora.storage.repositories.base import Repository, chunks, table_of
 
 _VERDICTS = table_of(VerdictModel)
+_AS_JSON = {
+    "confidence",
+    "score",
+    "reason",
+    "evidence",
+    "contributions",
+    "techniques",
+    "dropped",
+    "decided_name",
+    "degraded",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,54 +42,53 @@ class PastVerdict:
     decided_name: str
     reason: str
     created_at: datetime
+    batch_id: BatchId | None
+    """The batch in which it was reached; `None`: a correction."""
+
+
+class Standing(NamedTuple):
+    """The verdict that stands after one was written."""
+
+    id: VerdictId
+    label: VerdictLabel
 
 
 class Verdicts(Repository):
     """Verdicts of one tenant. Append-only."""
 
-    async def add(self, verdict: Verdict, *, dedup_hash: str, batch_id: BatchId | None) -> VerdictId:
-        """Write a verdict; return its id, or that of the one which the same run wrote before.
+    async def add(self, verdicts: Sequence[tuple[Verdict, StoredAlert]]) -> dict[VerdictId, Standing]:
+        """Write verdicts of alerts; return, for the id of each, the one that stands.
 
-        A node may run twice: the run's first verdict stands.
+        They differ where the same run wrote a verdict before: a node may run twice, and its first word stands.
         """
-        data = verdict.model_dump(mode="json")
-        values: Mapping[str, Any] = {
-            **{
-                name: data[name]
-                for name in (
-                    "confidence",
-                    "score",
-                    "reason",
-                    "evidence",
-                    "contributions",
-                    "techniques",
-                    "dropped",
-                    "decided_name",
-                    "degraded",
-                )
-            },
+        statement = self._insert(_VERDICTS).on_conflict_do_nothing(index_elements=["run_id"])
+        await self._connection.execute(statement, [self._row(verdict, stored) for verdict, stored in verdicts])
+        runs = [verdict.run_id for verdict, _ in verdicts if verdict.run_id is not None]
+        query = select(_VERDICTS.c.run_id, _VERDICTS.c.id, _VERDICTS.c.label).where(
+            _VERDICTS.c.tenant == self._tenant, _VERDICTS.c.run_id.in_(runs)
+        )
+        of_run = {
+            row.run_id: Standing(VerdictId(row.id), VerdictLabel(row.label))
+            for row in (await self._connection.execute(query) if runs else ())
+        }
+        return {
+            verdict.id: of_run[verdict.run_id] if verdict.run_id else Standing(verdict.id, verdict.label)
+            for verdict, _ in verdicts
+        }
+
+    def _row(self, verdict: Verdict, stored: StoredAlert) -> dict[str, Any]:
+        return {
+            **verdict.model_dump(mode="json", include=_AS_JSON),
             "id": verdict.id,
             "tenant": self._tenant,
             "alert_id": verdict.alert_id,
             "run_id": verdict.run_id,
-            "batch_id": batch_id,
-            "dedup_hash": dedup_hash,
+            "batch_id": None if verdict.decided_by is Decider.ANALYST else stored.batch_id,
+            "dedup_hash": stored.dedup_hash,
             "label": verdict.label.value,
             "decided_by": verdict.decided_by.value,
             "created_at": verdict.created_at,
         }
-        statement = (
-            self._insert(_VERDICTS)
-            .values(**values)
-            .on_conflict_do_nothing(index_elements=["run_id"])
-            .returning(_VERDICTS.c.id)
-        )
-        written = (await self._connection.execute(statement)).scalar()
-        if written is None:
-            written = await self._connection.scalar(
-                select(_VERDICTS.c.id).where(_VERDICTS.c.tenant == self._tenant, _VERDICTS.c.run_id == verdict.run_id)
-            )
-        return VerdictId(_present(written))
 
     async def recall(self, dedup_hashes: Sequence[str]) -> dict[str, list[PastVerdict]]:
         """Return the verdicts of fingerprints: corrections by analysts first, then the newest."""
@@ -94,6 +105,7 @@ class Verdicts(Repository):
                     _VERDICTS.c.reason,
                     _VERDICTS.c.created_at,
                     _VERDICTS.c.dedup_hash,
+                    _VERDICTS.c.batch_id,
                 )
                 .where(_VERDICTS.c.tenant == self._tenant, _VERDICTS.c.dedup_hash.in_(part))
                 .order_by(
@@ -113,6 +125,7 @@ class Verdicts(Repository):
                         decided_name=row.decided_name,
                         reason=row.reason,
                         created_at=row.created_at,
+                        batch_id=row.batch_id,
                     )
                 )
         return found
@@ -131,9 +144,3 @@ class Verdicts(Repository):
         query = select(_VERDICTS).where(_VERDICTS.c.tenant == self._tenant, _VERDICTS.c.run_id == run_id)
         row = (await self._connection.execute(query)).first()
         return None if row is None else dict(row._mapping)
-
-
-def _present(value: UUID | None) -> UUID:
-    if value is None:
-        raise RuntimeError("a verdict was refused and is not there either")
-    return value

@@ -12,7 +12,7 @@ from langgraph.types import Command, interrupt
 
 from aurora.kernel.errors import LeaseLost, Unfenced
 from aurora.storage.checkpoints import AuroraSaver
-from aurora.storage.checkpoints.saver import EPOCH
+from aurora.storage.checkpoints.saver import EPOCH, FRESH
 from tests.contract.checkpoints.clauses import checkpoints_of_epoch, new_thread
 from tests.contract.checkpoints.ledger import claim, take_over
 
@@ -56,6 +56,23 @@ class GraphContract:
         assert final["trail"][-1] == "b"
         assert state.next == ()
         assert len(await checkpoints_of_epoch(engine, thread_id, 1)) > 8
+
+    async def test_a_fresh_run_looks_for_no_checkpoint_until_it_has_one(self, engine) -> None:
+        """A subgraph that is entered twice must still find what it left behind the first time."""
+        config = await claim(engine, thread_id := new_thread())
+        config["configurable"][FRESH] = True
+        async with AuroraSaver.open(engine) as saver:
+            before = await saver.aget_tuple(config)
+            graph = chain(saver, a=says("a"), sub=chain(True, x=says("x")), again=says("again"))
+
+            final = await graph.ainvoke({"trail": []}, config, durability="sync")
+            during = await saver.aget_tuple(config)
+            await saver.flush(thread_id)
+
+        assert before is None
+        assert final["trail"][-1] == "again"
+        assert during is not None
+        assert during.checkpoint["channel_values"]["trail"] == final["trail"]
 
     async def test_a_run_without_a_claim_does_not_start(self, engine) -> None:
         async with AuroraSaver.open(engine) as saver:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import ClassVar
 
-from aurora.kernel.ids import Uuid7Factory, VerdictId
+from aurora.kernel.ids import AlertId, Uuid7Factory, VerdictId
 from aurora.kernel.models import AlertStatus, Decider, Verdict, VerdictLabel
-from aurora.storage.triage import StoredTriage, conclude
+from aurora.storage.repositories.alerts import StoredAlert
+from aurora.storage.triage import Conclusion, StoredTriage, conclude
 from aurora.storage.unit_of_work import Storage
 from aurora.testing import ManualClock
 from tests.conftest import NOON
@@ -87,7 +88,9 @@ class AcceptanceContract:
     ) -> None:
         first = next((await accept(storage, ids, clock, [alert(at=NOON)])).records())[1]
         async with storage.writing() as transaction:
-            await transaction.alerts.conclude(first, verdict_id=VerdictId(ids()), status=AlertStatus.RESOLVED)
+            stored = await transaction.alerts.load(first)
+            verdict = _verdict(ids, clock, stored, Decider.ANALYST, VerdictLabel.SUSPICIOUS)
+            await conclude(transaction, [Conclusion(stored, verdict, (), AlertStatus.RESOLVED)], now=clock.now())
 
         again = await accept(storage, ids, clock, [alert(at=NOON + timedelta(minutes=5))])
 
@@ -185,21 +188,32 @@ class RecallContract:
 
 
 async def _conclude(
-    storage: Storage, ids: Uuid7Factory, clock: ManualClock, alert_id: object, decider: Decider, label: VerdictLabel
+    storage: Storage,
+    ids: Uuid7Factory,
+    clock: ManualClock,
+    alert_id: AlertId,
+    decider: Decider,
+    label: VerdictLabel,
 ) -> None:
     async with storage.writing() as transaction:
         stored = await transaction.alerts.load(alert_id)
-        verdict = Verdict(
-            id=VerdictId(ids()),
-            alert_id=stored.alert.id,
-            label=label,
-            confidence=0.9,
-            decided_by=decider,
-            decided_name="ines",
-            reason="seen before",
-            created_at=clock.now(),
-        )
-        await conclude(transaction, stored, verdict, observables=(), now=clock.now(), status=None)
+        verdict = _verdict(ids, clock, stored, decider, label)
+        await conclude(transaction, [Conclusion(stored, verdict, ())], now=clock.now())
+
+
+def _verdict(
+    ids: Uuid7Factory, clock: ManualClock, stored: StoredAlert, decider: Decider, label: VerdictLabel
+) -> Verdict:
+    return Verdict(
+        id=VerdictId(ids()),
+        alert_id=stored.alert.id,
+        label=label,
+        confidence=0.9,
+        decided_by=decider,
+        decided_name="ines",
+        reason="seen before",
+        created_at=clock.now(),
+    )
 
 
 def _ids(record: tuple[object, object, str]) -> tuple[object, object]:

@@ -87,13 +87,10 @@ class LedgerContract:
             assert await transaction.tasks.extend([old], lease_until=clock.now() + LEASE) == set()
         with pytest.raises(LeaseLost):
             async with storage.writing() as transaction:
-                await transaction.tasks.hold(old)
-        with pytest.raises(LeaseLost):
-            async with storage.writing() as transaction:
                 await transaction.tasks.settle(old, TaskState.FAILED, now=clock.now())
 
         async with storage.writing() as transaction:
-            await transaction.tasks.hold(new)
+            assert await transaction.tasks.hold([old, new]) == {new.id}
             assert await transaction.tasks.by_state() == {"running": 1}
 
     async def test_a_holder_keeps_others_from_claiming_until_it_commits(
@@ -107,7 +104,7 @@ class LedgerContract:
 
         async def write() -> None:
             async with storage.writing() as transaction:
-                await transaction.tasks.hold(task)
+                assert await transaction.tasks.hold([task]) == {task.id}
                 holding.set()
                 for _ in range(50):
                     await asyncio.sleep(0)

@@ -19,6 +19,7 @@ from aurora.kernel.models import Task
 from aurora.storage.unit_of_work import Storage
 from aurora.testing import ManualClock
 from tests.contract.storage.rows import accepted_alerts
+from tests.contract.storage.test_review_claims import begin
 from tests.services import engine_with_schema
 
 
@@ -158,8 +159,10 @@ async def test_a_task_that_kills_its_workers_is_given_up_without_another_try(
     storage: Storage, clock: ManualClock, ids: Uuid7Factory, work: Callable[..., Awaitable[Progress]]
 ) -> None:
     alerts = await accepted_alerts(storage, ids, clock, count=1)
-    for _ in range(ATTEMPTS):
-        await _claimed_by(storage, clock, alerts, owner="elsewhere:1:2:aa")
+    for attempt in range(ATTEMPTS):
+        (task,) = await _claimed_by(storage, clock, alerts, owner="elsewhere:1:2:aa")
+        if attempt == 0:
+            await begin(storage, task)
         clock.advance(LEASE * 2)
     runner = ScriptedRunner(clock, _succeed)
 

@@ -1,25 +1,15 @@
-"""Suricata EVE from bytes to alerts on one core: reading, detecting and normalising, without storing."""
+"""Suricata EVE of our own making, the same for the same seed."""
 
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Iterator
-from functools import partial
-from io import BytesIO
+from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import orjson
 
-from aurora.ingest.formats.registry import Formats
-from aurora.ingest.reading import RawRecord, Source, read
-from aurora.kernel.ids import AlertId
-
-RECORDS = 20_000
-ROUNDS = 5
 RULES = 200
-ALERT_ID = AlertId(UUID(int=1))
 
 MIX = (("flow", 45), ("dns", 25), ("tls", 10), ("http", 8), ("alert", 10), ("fileinfo", 2))
 """Kinds of records with their share in percent: a sensor at an office uplink with a full rule set."""
@@ -83,46 +73,31 @@ def context(kind: str) -> Make:
     return lambda draw: _packet(draw, kind) | {kind: bodies[kind]}
 
 
-def eve(draw: random.Random, *, mixed: bool) -> bytes:
-    """Return `RECORDS` lines of EVE: alerts only, or the mix."""
+def lines(draw: random.Random, count: int, *, mixed: bool) -> Iterator[bytes]:
+    """Yield lines of EVE, alerts only or the mix; hardly two alerts are the same."""
     kinds = [kind for kind, _ in MIX] if mixed else ["alert"]
     shares = [share for _, share in MIX] if mixed else [100]
     makers = {kind: alert if kind == "alert" else context(kind) for kind in kinds}
-    return b"".join(orjson.dumps(makers[kind](draw)) + b"\n" for kind in draw.choices(kinds, shares, k=RECORDS))
+    return (orjson.dumps(makers[kind](draw)) + b"\n" for kind in draw.choices(kinds, shares, k=count))
 
 
-def normalise_all(data: bytes, formats: Formats) -> int:
-    """Read, detect and normalise everything; return the number of records."""
-    hint: str | None = None
-    seen = 0
-    for item in _records(data):
-        chosen = formats.detect(item.document, hint=hint)
-        if chosen is None:
-            raise AssertionError("a generated record was not recognised")
-        hint = chosen.id
-        if chosen.context(item.document) is None:
-            chosen.normalise(item.document, id=ALERT_ID)
-        seen += 1
-    return seen
+def repeated(draw: random.Random, count: int, *, each: int) -> Iterator[bytes]:
+    """Yield lines of alerts that occur so many times each, in any order, from ports of their own."""
+    distinct = [alert(draw) for _ in range(count // each)]
+    occurrences = distinct * each
+    draw.shuffle(occurrences)
+    return (
+        orjson.dumps(one | {"src_port": draw.randrange(1_024, 65_536), "flow_id": draw.getrandbits(50)}) + b"\n"
+        for one in occurrences
+    )
 
 
-def run() -> list[dict[str, Any]]:
-    """Return records per CPU second, the least disturbed of several rounds; the peer only parses the JSON."""
-    formats = Formats()
-    results = []
-    for name, mixed in (("mix", True), ("alerts", False)):
-        data = eve(random.Random(20261120), mixed=mixed)
-        results.append(
-            {
-                "name": f"ingest.suricata.{name}.normalised",
-                "value": _rate(partial(normalise_all, data, formats)),
-                "unit": "records/s",
-                "better": "higher",
-                "peer": "orjson, parsing only",
-                "peer_value": _rate(partial(_parse_all, data)),
-            }
-        )
-    return results
+def write(path: Path, *, size_bytes: int, mixed: bool) -> None:
+    """Write at least so many bytes of EVE; the same each time."""
+    draw, written = random.Random(20261120), 0
+    with path.open("wb") as file:
+        while written < size_bytes:
+            written += file.write(b"".join(lines(draw, 10_000, mixed=mixed)))
 
 
 def _packet(draw: random.Random, kind: str) -> dict[str, Any]:
@@ -138,28 +113,3 @@ def _packet(draw: random.Random, kind: str) -> dict[str, Any]:
         "proto": "TCP",
         "pkt_src": "wire/pcap",
     }
-
-
-def _records(data: bytes) -> Iterator[RawRecord]:
-    for item in read(Source(name="bench", size_bytes=len(data), stream=BytesIO(data))):
-        if not isinstance(item, RawRecord):
-            raise TypeError("a generated record was rejected")
-        yield item
-
-
-def _parse_all(data: bytes) -> int:
-    return sum(1 for line in data.splitlines() if orjson.loads(line))
-
-
-def _rate(work: Callable[[], int]) -> float:
-    rates = []
-    for _ in range(ROUNDS):
-        begin = time.process_time()
-        seen = work()
-        rates.append(seen / (time.process_time() - begin))
-    return round(max(rates))
-
-
-if __name__ == "__main__":
-    for result in run():
-        print(result)
