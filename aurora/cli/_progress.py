@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from aurora.dispatch.worker import Progress as Done
-    from aurora.ingest.accept import Accepted
+    from aurora.ingest.accepted import Accepted
     from aurora.ingest.reading import Source
 
 

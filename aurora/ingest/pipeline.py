@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from uuid import UUID
 
 from aurora.dispatch.worker import Progress, Worker
-from aurora.ingest.accept import Accepted, Acceptor
+from aurora.ingest.accept import Acceptor
+from aurora.ingest.accepted import Accepted
 from aurora.ingest.reading import Source
 from aurora.kernel.clock import Clock
-from aurora.kernel.ids import AlertId
-from aurora.storage.unit_of_work import Storage
+from aurora.kernel.ids import AlertId, CaseId
+from aurora.storage.repositories.base import CHUNK
+from aurora.storage.unit_of_work import Storage, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,18 @@ class Pipeline:
         counts = accepted.check()
         now = self._clock.now()
         async with self._storage.writing() as transaction:
-            await transaction.cases.refresh(await transaction.cases.of_batch(accepted.batch.id), now=now)
+            await transaction.cases.refresh(await _cases(transaction, accepted), now=now)
             await transaction.batches.finished(accepted.batch.id, counts=counts, at=now)
         return Triaged(accepted, counts, progress.failed)
+
+
+async def _cases(transaction: Transaction, accepted: Accepted) -> list[CaseId]:
+    """Return the cases of an input's alerts, those that an earlier command had accepted included."""
+    found: set[CaseId] = set()
+    alerts = _alerts(accepted)
+    while part := list(islice(alerts, CHUNK)):
+        found |= await transaction.cases.of_alerts(part)
+    return sorted(found)
 
 
 def _alerts(accepted: Accepted) -> Iterator[AlertId]:

@@ -26,6 +26,9 @@ _JSON_COLUMNS = ("affected_assets", "iocs", "entities", "fields", "mitre_techniq
 PRIORITY = {Severity.CRITICAL: 9, Severity.HIGH: 7, Severity.MEDIUM: 5, Severity.LOW: 3, Severity.INFO: 1}
 """Task priority by severity; 9 is the most urgent."""
 
+_NUL = "\N{SYMBOL FOR NULL}"
+"""What a NUL character is shown as; as long as itself, so that no value outgrows its column."""
+
 _LONGEST = 300
 """Longest value in the correlation index, in characters."""
 
@@ -87,7 +90,7 @@ def entity_rows(alert: Alert, *, at: datetime, batch: Batch, tenant: str) -> lis
     for each in named:
         kind = _LINKING.get(each.type)
         if kind is not None:
-            values.add((kind, _short(each.value).replace("\0", "\\u0000")))
+            values.add((kind, _short(each.value).replace("\0", _NUL)))
     return [
         {
             "alert_id": alert.id,
@@ -178,7 +181,7 @@ def _visible(row: Row) -> Row:
 def _without_nul(value: Any) -> Any:
     """Make NUL characters visible: PostgreSQL stores none, neither in text nor in JSON."""
     if isinstance(value, str):
-        return value.replace("\0", "\\u0000")
+        return value.replace("\0", _NUL)
     if isinstance(value, list):
         return [_without_nul(each) for each in value]
     if isinstance(value, dict):

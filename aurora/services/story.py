@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
-from aurora.ingest.accept import Accepted
+from aurora.ingest.accepted import Accepted
 from aurora.services.summary import distinct, outcomes
 from aurora.storage.repositories.alerts import Outcome
 from aurora.storage.unit_of_work import Storage

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from aurora.ingest.accept import Accepted
+from aurora.ingest.accepted import Accepted
 from aurora.kernel.models import Severity, VerdictLabel
 from aurora.services.outcomes import has_failed
 from aurora.storage.repositories.alerts import Outcome

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from aurora.kernel.errors import StorageUnavailable
+
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
@@ -59,6 +61,10 @@ class GroupCommit(Generic[ItemT, ResultT]):
     async def _write(self, entries: list[_Entry[ItemT, ResultT]]) -> None:
         try:
             results = await self._commit([each.item for each in entries])
+        except StorageUnavailable as error:  # nobody's item is at fault, and each try may wait long for the lock
+            for each in entries:
+                each.result = error
+            return
         except Exception as error:  # noqa: BLE001 - it is handed to the caller whose item it concerns
             if len(entries) == 1:
                 entries[0].result = error

@@ -23,7 +23,8 @@ from uuid import UUID
 
 import orjson
 
-from aurora.ingest.accept import CHUNK, Accepted, Acceptor
+from aurora.ingest.accept import CHUNK, Acceptor
+from aurora.ingest.accepted import Accepted
 from aurora.ingest.formats.registry import Formats
 from aurora.ingest.reading import RawRecord, Source, read
 from aurora.kernel.clock import SystemClock

@@ -41,11 +41,16 @@ class Batches(Repository):
         return await self._connection.scalar(query) == "accepting"
 
     async def unfinished(self, inputs_digest: bytes) -> Batch | None:
-        """Return the newest batch of the same inputs that was not finished."""
+        """Return the newest batch of the same inputs that was not read to its end.
+
+        One that was takes no more alerts, even if its files grew: what they share is written already.
+        """
         query = (
             select(_BATCHES.c.id, _BATCHES.c.state, _BATCHES.c.opened_at)
             .where(
-                _BATCHES.c.tenant == self._tenant, _BATCHES.c.inputs_digest == inputs_digest, _BATCHES.c.state != "done"
+                _BATCHES.c.tenant == self._tenant,
+                _BATCHES.c.inputs_digest == inputs_digest,
+                _BATCHES.c.state == "accepting",
             )
             .order_by(_BATCHES.c.id.desc())
             .limit(1)
@@ -76,10 +81,16 @@ class Batches(Repository):
         )
 
     async def finished(self, batch: BatchId, *, counts: Mapping[str, int], at: datetime) -> None:
-        """Mark that every alert of it has its verdict."""
+        """Mark that every alert of it has its verdict; so have those of its killed predecessors."""
+        same = select(_BATCHES.c.inputs_digest).where(_BATCHES.c.tenant == self._tenant, _BATCHES.c.id == batch)
         await self._connection.execute(
             update(_BATCHES)
-            .where(_BATCHES.c.tenant == self._tenant, _BATCHES.c.id == batch)
+            .where(
+                _BATCHES.c.tenant == self._tenant,
+                _BATCHES.c.inputs_digest == same.scalar_subquery(),
+                _BATCHES.c.id <= batch,
+                _BATCHES.c.state == "accepted",
+            )
             .values(state="done", counts=dict(counts), finished_at=at)
         )
 

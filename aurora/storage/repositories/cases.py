@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, select, update
 
-from aurora.kernel.ids import BatchId, CaseId
+from aurora.kernel.ids import AlertId, CaseId
 from aurora.kernel.models import Case, Severity
 from aurora.storage.models import AlertModel, CaseModel, VerdictModel
 from aurora.storage.repositories.base import Repository, chunks, table_of
@@ -46,12 +46,12 @@ class Cases(Repository):
             ],
         )
 
-    async def of_batch(self, batch: BatchId) -> list[CaseId]:
-        """Return the cases that alerts of a batch belong to."""
+    async def of_alerts(self, alert_ids: Sequence[AlertId]) -> set[CaseId]:
+        """Return the cases that alerts belong to."""
         query = select(_ALERTS.c.case_id).where(
-            _ALERTS.c.tenant == self._tenant, _ALERTS.c.batch_id == batch, _ALERTS.c.case_id.is_not(None)
+            _ALERTS.c.tenant == self._tenant, _ALERTS.c.id.in_(alert_ids), _ALERTS.c.case_id.is_not(None)
         )
-        return sorted(CaseId(each) for each in (await self._connection.execute(query.distinct())).scalars())
+        return {CaseId(each) for each in (await self._connection.execute(query.distinct())).scalars()}
 
     async def refresh(self, case_ids: Sequence[CaseId], *, now: datetime) -> None:
         """Sum up, for each case, what its alerts say: worst severity, highest confidence, techniques, observables."""

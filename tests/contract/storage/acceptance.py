@@ -18,7 +18,7 @@ from tests.contract.storage.rows import accept, acceptor, alert, source
 class AcceptanceContract:
     """Subclass it in one file per database and provide the `storage` fixture."""
 
-    clauses: ClassVar[int] = 11
+    clauses: ClassVar[int] = 12
 
     async def test_occurrences_within_the_window_are_one_alert(
         self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
@@ -71,6 +71,21 @@ class AcceptanceContract:
 
         assert (grown.known, grown.alerts) == (3, 5)
 
+    async def test_a_file_that_grew_after_a_kill_gets_its_new_alerts_related(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
+        """The first command read all and was killed in triage: its batch is accepted, and not done."""
+        first = await accept(storage, ids, clock, [alert(1, at=NOON)])
+        clock.advance(timedelta(minutes=1))
+
+        grown = await accept(storage, ids, clock, [alert(1, at=NOON), alert(1, at=NOON, rule="r-2")])
+
+        old, new = (alert_id for _, alert_id, _ in grown.records())
+        ports = StoredTriage(storage, clock=clock)
+        assert grown.batch.id != first.batch.id
+        assert [each.attributes["alerts"] for each in await ports.related(new)] == ["1"]
+        assert list(await ports.related(old)) == []
+
     async def test_two_copies_of_a_file_in_one_command_count_once(
         self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
     ) -> None:
@@ -118,7 +133,7 @@ class AcceptanceContract:
 
         async with storage.reading() as transaction:
             stored = await transaction.alerts.load(next(accepted.records())[1])
-        assert stored.alert.title == "before\\u0000after"
+        assert stored.alert.title == "before\N{SYMBOL FOR NULL}after"
 
     async def test_alerts_that_share_a_rare_entity_are_one_group(
         self, storage: Storage, clock: ManualClock, ids: Uuid7Factory

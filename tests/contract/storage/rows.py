@@ -10,7 +10,8 @@ from typing import Any
 
 import orjson
 
-from aurora.ingest.accept import Accepted, Acceptor
+from aurora.ingest.accept import Acceptor
+from aurora.ingest.accepted import Accepted
 from aurora.ingest.formats.registry import Formats
 from aurora.ingest.reading import Source
 from aurora.kernel.ids import AlertId, Uuid7Factory

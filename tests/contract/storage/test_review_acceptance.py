@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from aurora.ingest.accept import Accepted
+from aurora.ingest.accepted import Accepted
 from aurora.kernel.ids import Uuid7Factory
 from aurora.storage.models import AlertModel, AlertRecordModel, AlertRelationModel, BatchModel
 from aurora.storage.unit_of_work import Storage
