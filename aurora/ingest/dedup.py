@@ -32,8 +32,8 @@ def fingerprint(alert: Alert) -> str:
     identity = {
         "source": alert.source,
         "rule": alert.rule or str.__str__(alert.title),
-        "entities": sorted({(each.type.value, each.value) for each in alert.entities}),
-        "observables": sorted({(each.type.value, each.value) for each in alert.observables}),
+        "entities": sorted({(each.type, each.value) for each in alert.entities}),
+        "observables": sorted({(each.type, each.value) for each in alert.observables}),
     }
     return hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
