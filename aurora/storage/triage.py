@@ -39,10 +39,10 @@ class Conclusion:
     """`None`: as it is."""
 
     def case(self, now: datetime) -> Case:
-        """Return the case of its group, as it is opened."""
+        """Return the case of its group, as it is opened; `Cases.refresh` sums up what belongs to it."""
         return Case(
             id=case_id_of(self.stored.group_id),
-            title=self.stored.group_title,
+            title=self.stored.alert.title,
             severity=self.stored.alert.severity,
             confidence=self.verdict.confidence,
             techniques=self.verdict.techniques,

@@ -13,7 +13,6 @@ from sqlalchemy import Row, Select, bindparam, func, select, update
 from aurora.kernel.errors import NotFound
 from aurora.kernel.ids import AlertId, BatchId, CaseId
 from aurora.kernel.models import Alert
-from aurora.kernel.untrusted import UntrustedText
 from aurora.storage.models import AlertModel, AlertRecordModel, BatchModel, TaskModel, VerdictModel
 from aurora.storage.repositories.base import Repository, chunks, table_of
 
@@ -29,8 +28,6 @@ class StoredAlert:
     batch_id: BatchId
     batch_opened_at: datetime
     group_id: UUID
-    group_title: UntrustedText
-    """Title of the first alert of its group: what their case is called."""
     dedup_hash: str
     first_seen: datetime
     last_seen: datetime
@@ -78,7 +75,6 @@ class Alerts(Repository):
 
     async def load_all(self, alert_ids: Sequence[AlertId]) -> list[StoredAlert]:
         """Return those of the alerts that exist, in no particular order."""
-        first = _ALERTS.alias("first")
         stored: list[StoredAlert] = []
         for part in chunks(alert_ids):
             query = (
@@ -86,10 +82,8 @@ class Alerts(Repository):
                     _ALERTS,
                     _ALERTS.c.count.label("occurrences"),
                     _BATCHES.c.opened_at.label("batch_opened_at"),
-                    first.c.title.label("group_title"),
                 )
                 .join(_BATCHES, _BATCHES.c.id == _ALERTS.c.batch_id)
-                .join(first, first.c.id == _ALERTS.c.group_id)
                 .where(_ALERTS.c.tenant == self._tenant, _ALERTS.c.id.in_(part))
             )
             stored += [_stored(row) for row in await self._connection.execute(query)]
@@ -207,7 +201,6 @@ def _stored(row: Row[Any]) -> StoredAlert:
         batch_id=row.batch_id,
         batch_opened_at=row.batch_opened_at,
         group_id=row.group_id,
-        group_title=UntrustedText(row.group_title),
         dedup_hash=row.dedup_hash,
         first_seen=row.first_seen,
         last_seen=row.last_seen,

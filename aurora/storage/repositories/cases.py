@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -54,46 +55,28 @@ class Cases(Repository):
         return {CaseId(each) for each in (await self._connection.execute(query.distinct())).scalars()}
 
     async def refresh(self, case_ids: Sequence[CaseId], *, now: datetime) -> None:
-        """Sum up, for each case, what its alerts say: worst severity, highest confidence, techniques, observables."""
+        """Sum up, for each case, what its alerts say by now; the order in which they came changes nothing."""
+        columns = (_ALERTS.c.case_id, _ALERTS.c.id, _ALERTS.c.title, _ALERTS.c.severity, _ALERTS.c.iocs)
+        verdict = (_VERDICTS.c.score, _VERDICTS.c.confidence, _VERDICTS.c.techniques)
+        statement = (
+            update(_CASES)
+            .where(_CASES.c.tenant == self._tenant, _CASES.c.id == bindparam("case"))
+            .values({name: bindparam(name) for name in ("title", "severity", "confidence", "techniques", "iocs")})
+            .values(updated_at=now)
+        )
         for part in chunks(case_ids, 100):
             query = (
-                select(
-                    _ALERTS.c.case_id,
-                    _ALERTS.c.severity,
-                    _ALERTS.c.iocs,
-                    _VERDICTS.c.techniques,
-                    _VERDICTS.c.confidence,
-                )
+                select(*columns, *verdict)
                 .join(_VERDICTS, _VERDICTS.c.id == _ALERTS.c.verdict_id)
                 .where(_ALERTS.c.tenant == self._tenant, _ALERTS.c.case_id.in_(part))
+                .order_by(_VERDICTS.c.score.desc(), _ALERTS.c.id)
             )
-            sums: dict[UUID, dict[str, Any]] = {}
+            sums: dict[UUID, _Sum] = {}
             for row in await self._connection.execute(query):
-                _add(sums.setdefault(row.case_id, _nothing()), row)
-            statement = (
-                update(_CASES)
-                .where(_CASES.c.tenant == self._tenant, _CASES.c.id == bindparam("case"))
-                .values(
-                    severity=bindparam("severity"),
-                    confidence=bindparam("confidence"),
-                    techniques=bindparam("techniques"),
-                    iocs=bindparam("iocs"),
-                    updated_at=now,
-                )
-            )
+                sums.setdefault(row.case_id, _Sum(row.title)).add(row)
             if sums:
                 await self._connection.execute(
-                    statement,
-                    [
-                        {
-                            "case": case_id,
-                            "severity": each["severity"].value,
-                            "confidence": each["confidence"],
-                            "techniques": sorted(each["techniques"]),
-                            "iocs": [{"type": kind, "value": value} for kind, value in sorted(each["iocs"])],
-                        }
-                        for case_id, each in sums.items()
-                    ],
+                    statement, [{"case": case_id, **each.values()} for case_id, each in sums.items()]
                 )
 
     async def by_id(self, ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
@@ -106,12 +89,28 @@ class Cases(Repository):
         return found
 
 
-def _nothing() -> dict[str, Any]:
-    return {"severity": Severity.INFO, "confidence": 0.0, "techniques": set(), "iocs": set()}
+@dataclass(slots=True)
+class _Sum:
+    """What the alerts of one case say together."""
 
+    title: str
+    """Of the alert that weighs most: a case is rarely about what happened to come first."""
+    severity: Severity = Severity.INFO
+    confidence: float = 0.0
+    techniques: set[str] = field(default_factory=set)
+    observables: set[tuple[str, str]] = field(default_factory=set)
 
-def _add(total: dict[str, Any], row: Any) -> None:
-    total["severity"] = max(total["severity"], Severity(row.severity), key=lambda each: each.rank)
-    total["confidence"] = max(total["confidence"], row.confidence)
-    total["techniques"].update(row.techniques)
-    total["iocs"].update((each["type"], each["value"]) for each in row.iocs)
+    def add(self, row: Any) -> None:
+        self.severity = max(self.severity, Severity(row.severity), key=lambda each: each.rank)
+        self.confidence = max(self.confidence, row.confidence)
+        self.techniques.update(row.techniques)
+        self.observables.update((each["type"], each["value"]) for each in row.iocs)
+
+    def values(self) -> dict[str, Any]:
+        return {
+            "title": self.title,
+            "severity": self.severity.value,
+            "confidence": self.confidence,
+            "techniques": sorted(self.techniques),
+            "iocs": [{"type": kind, "value": value} for kind, value in sorted(self.observables)],
+        }

@@ -165,6 +165,31 @@ class AcceptanceContract:
         assert [each.attributes["alerts"] for each in await ports.related(next(second.records())[1])] == ["1"]
 
 
+class CaseContract:
+    """What a case says of its alerts."""
+
+    clauses: ClassVar[int] = 1
+
+    async def test_a_case_is_named_after_the_alert_that_weighs_most(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
+        documents = [
+            alert(1, at=NOON, rule="r-1", title="Noise that came first", severity="low"),
+            alert(1, at=NOON, rule="r-2", title="Beacon", severity="high"),
+        ]
+        accepted = await accept(storage, ids, clock, documents)
+        alerts = [alert_id for _, alert_id, _ in accepted.records()]
+        for alert_id, score in zip(alerts, (6.0, 20.0), strict=True):
+            await _conclude(storage, ids, clock, alert_id, Decider.RULES, VerdictLabel.SUSPICIOUS, score=score)
+
+        async with storage.writing() as transaction:
+            (case_id,) = await transaction.cases.of_alerts(alerts)
+            await transaction.cases.refresh([case_id], now=clock.now())
+            case = (await transaction.cases.by_id([case_id]))[case_id]
+
+        assert (case["title"], case["severity"]) == ("Beacon", "high")
+
+
 class RecallContract:
     """What past verdicts a run may see."""
 
@@ -209,10 +234,12 @@ async def _conclude(
     alert_id: AlertId,
     decider: Decider,
     label: VerdictLabel,
+    *,
+    score: float = 0.0,
 ) -> None:
     async with storage.writing() as transaction:
         stored = await transaction.alerts.load(alert_id)
-        verdict = _verdict(ids, clock, stored, decider, label)
+        verdict = _verdict(ids, clock, stored, decider, label).model_copy(update={"score": score})
         await conclude(transaction, [Conclusion(stored, verdict, ())], now=clock.now())
 
 

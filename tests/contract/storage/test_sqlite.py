@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from aurora.storage.unit_of_work import Storage
-from tests.contract.storage.acceptance import AcceptanceContract, RecallContract
+from tests.contract.storage.acceptance import AcceptanceContract, CaseContract, RecallContract
 from tests.contract.storage.ledger import LedgerContract
 
 
@@ -23,10 +23,14 @@ class TestAcceptance(AcceptanceContract):
     pass
 
 
+class TestCases(CaseContract):
+    pass
+
+
 class TestRecall(RecallContract):
     pass
 
 
 def test_no_clause_went_missing() -> None:
-    for contract in (LedgerContract, AcceptanceContract, RecallContract):
+    for contract in (LedgerContract, AcceptanceContract, CaseContract, RecallContract):
         assert sum(name.startswith("test_") for name in dir(contract)) == contract.clauses
