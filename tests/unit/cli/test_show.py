@@ -48,7 +48,8 @@ def test_markup_in_data_is_shown_not_read(capsys):
 
 
 def test_colours_are_for_terminals_and_no_color_turns_them_off(monkeypatch, capsys):
-    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    for name in ("FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
     out().print(plain("piped", style="bold red"))
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
