@@ -21,15 +21,16 @@ def related(view: TriageView) -> Iterator[Contribution]:
     Why: two detectors rarely err together on one machine. Many alerts of *one* product are one opinion,
     repeated, so that their number alone counts for nothing.
 
-    Weights: +3 a second kind of product and +1 a third; +2 a severe alert among them; +2 three
-    techniques or more. Chosen so that corroboration alone (8) makes `suspicious`, not `malicious`.
+    Weights: +3 a second source (this alert's own is the first) and +1 a third; +2 a severe alert among
+    them; +2 three techniques or more. Chosen so that corroboration alone (8) makes `suspicious`, not `malicious`.
 
     Refuted by: a value that is not rare after all (a proxy, a jump host).
     """
     for each in view.found("related"):
-        alerts, sources, severe, techniques = (
-            _count(each.attributes.get(name, "")) for name in ("alerts", "sources", "severe", "techniques")
+        alerts, severe, techniques = (
+            _count(each.attributes.get(name, "")) for name in ("alerts", "severe", "techniques")
         )
+        sources = len({view.alert.source, *each.attributes.get("sources", "").split(",")} - {""})
         weight = 3.0 * (sources >= 2) + 1.0 * (sources >= 3) + 2.0 * (severe >= 1) + 2.0 * (techniques >= 3)
         if weight:
             shared = quoted(each.attributes.get("shared_value", ""), limit=60)
@@ -37,11 +38,15 @@ def related(view: TriageView) -> Iterator[Contribution]:
                 rule="corroboration.related",
                 weight=weight,
                 claim=claim(
-                    f"{alerts} other alerts share {shared}: {sources} kinds of product, {severe} severe, "
-                    f"{techniques} techniques",
+                    f"{_told(alerts, 'other alert')} name {shared}, from {_told(sources, 'source')} with this one: "
+                    f"{severe} severe, {_told(techniques, 'technique')}",
                     each.id,
                 ),
             )
+
+
+def _told(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _count(text: str) -> int:

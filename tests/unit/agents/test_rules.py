@@ -288,7 +288,7 @@ def test_a_blocked_attack_stays_an_attack(judge):
 def test_independent_products_corroborate_and_repetition_of_one_does_not():
     alert = make_alert()
 
-    many, two = (
+    many, two, other = (
         weights(
             see(
                 alert,
@@ -303,11 +303,11 @@ def test_independent_products_corroborate_and_repetition_of_one_does_not():
                 ),
             )
         )
-        for sources in ("1", "2")
+        for sources in ("test", "test,suricata", "suricata")
     )
 
     assert many == {}
-    assert two == {"corroboration.related": 3.0}
+    assert two == other == {"corroboration.related": 3.0}
 
 
 def test_a_technique_with_several_tactics_counts_as_the_mildest():
