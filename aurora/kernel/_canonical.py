@@ -95,7 +95,7 @@ def _canonical(type: ObservableType, value: str) -> str:
             return text
 
 
-_cached = lru_cache(maxsize=65_536)(_canonical)
+_cached = lru_cache(maxsize=16_384)(_canonical)
 
 
 def _address(text: str) -> str:

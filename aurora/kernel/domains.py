@@ -172,7 +172,7 @@ CODE_LIKE_SUFFIXES = frozenset(
 """Top-level domains that are also members in code and field names: `user.id`, `host.os.name`."""
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def host_name(text: str) -> str:
     """Return a host name in canonical form: lower case, ASCII (punycode), without a trailing dot.
 
@@ -191,7 +191,7 @@ def host_name(text: str) -> str:
     return name
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def registered_domain(name: str) -> str | None:
     """Return the part of a host name that somebody registered, offline, or `None`.
 

@@ -45,7 +45,7 @@ class Direction(StrEnum):
     UNKNOWN = "unknown"
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def scope_of(address: str) -> AddressScope | None:
     """Return the scope of an IPv4 or IPv6 address, or `None` if the text is none.
 

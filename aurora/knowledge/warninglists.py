@@ -44,7 +44,7 @@ class WarningLists:
 
     def __init__(self, *, data: Traversable | None = None) -> None:
         self._path = data or files("aurora.knowledge") / "data" / "warninglists.json"
-        self._lookup = lru_cache(maxsize=65_536)(self._find)
+        self._lookup = lru_cache(maxsize=16_384)(self._find)
 
     @cached_property
     def lists(self) -> tuple[WarningHit, ...]:
