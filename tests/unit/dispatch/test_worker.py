@@ -19,7 +19,7 @@ from aurora.kernel.models import Task
 from aurora.storage.unit_of_work import Storage
 from aurora.testing import ManualClock
 from tests.contract.storage.rows import accepted_alerts
-from tests.contract.storage.test_review_claims import begin
+from tests.contract.storage.test_claims import begin
 from tests.services import engine_with_schema
 
 
