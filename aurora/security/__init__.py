@@ -1,0 +1,1 @@
+"""Who may do what, how often: tokens, roles and permissions, rate limits."""
