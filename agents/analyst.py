@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from agents.opinion import RULE as MODEL
 from agents.rules._reading import order
 from aurora.kernel.evidence import Claim, Provenance
 from aurora.kernel.models.verdict import Contribution, DroppedClaim, VerdictLabel
@@ -26,7 +27,8 @@ BENIGN = -5.0
 """A third as likely as not, about 24 per cent."""
 
 _LEAST, _MOST = 0.05, 0.99  # rules are never certain, and never worthless
-_METHOD = "1"  # raise it when counting, thresholds or verification change
+_HEARSAY = (MODEL, "memory.machine")  # what machines said is no reason to believe a machine
+_METHOD = "2"  # raise it when counting, thresholds or verification change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,8 @@ def verify(
     """Keep what holds, and say what does not and why.
 
     Dropped are claims without evidence or with evidence that is not there; lowering claims that rest
-    only on what the adversary may have written; techniques that ATT&CK does not know (older ids become
+    only on what the adversary may have written; lowering claims of a model unless a rule that lowers, too,
+    accepts some of their evidence; techniques that ATT&CK does not know (older ids become
     the current ones). Of the rest, the strongest raise and the strongest lowering of each theme count;
     the others stay, visible, with weight 0. So the weights of what is kept add up to the score.
     """
@@ -95,15 +98,26 @@ def verify(
                     drop(technique, "ATT&CK does not know this technique")
             techniques = tuple(sorted({known for known in current.values() if known}))
             kept.append(each if techniques == each.techniques else each.model_copy(update={"techniques": techniques}))
+    accepted = {
+        cited for each in kept if each.weight < 0 and each.rule not in _HEARSAY for cited in each.claim.evidence
+    }
+    for each in [each for each in kept if each.rule == MODEL]:
+        if each.weight < 0 and accepted.isdisjoint(each.claim.evidence):
+            kept.remove(each)
+            drop(
+                str.__str__(each.claim.text),
+                "a model's word makes a verdict milder only with evidence that a rule accepts as a reason to",
+            )
     return _counted(kept), tuple(dropped.values())
 
 
-def decide(view: TriageView, kept: Sequence[Contribution]) -> Decision:
+def decide(view: TriageView, kept: Sequence[Contribution], *, unfinished: str = "") -> Decision:
     """Return the label that the weights of verified contributions come to.
 
     At least 13 decibans: malicious; at least 5: suspicious; at most -5: benign; between: needs_review.
     A severe alert (high, critical) is benign only with a contribution that closes; without one, or
-    without any evidence at all, a person must look.
+    without any evidence at all, a person must look. So they must where work was left `unfinished`: the words
+    say why, and what would have been benign needs review.
 
     The confidence comes from the score alone, p = 1 / (1 + 10^(-score / 10)): p for malicious and
     suspicious, 1 - p for benign, and for needs_review 1 - |2p - 1|, how undecided it is.
@@ -125,6 +139,11 @@ def decide(view: TriageView, kept: Sequence[Contribution]) -> Decision:
         why = (
             f"The evidence speaks for benign ({score:+.1f} decibans), but no reason that rules accept closes "
             f"an alert rated {view.alert.severity.value}"
+        )
+    elif unfinished:
+        label, why = (
+            VerdictLabel.NEEDS_REVIEW,
+            f"The evidence speaks for benign ({score:+.1f} decibans), but {unfinished}",
         )
     else:
         label = VerdictLabel.BENIGN

@@ -19,7 +19,7 @@ from typing import TypeVar
 from aurora.guard import check_installation
 from aurora.kernel.errors import ContentInvalid
 from aurora.kernel.untrusted import clean
-from aurora.sdk.spec import AgentSpec, EnricherSpec, GraphSpec, RuleSpec, Spec
+from aurora.sdk.spec import AgentSpec, EnricherSpec, GraphSpec, RuleSpec, Spec, ToolSpec
 
 HOUSE = ("agents", "graphs")
 """Packages of Aurora's own content; a plugin repeats these names below its own."""
@@ -59,6 +59,7 @@ class Content:
     agents: Mapping[str, AgentSpec]
     rules: Mapping[str, RuleSpec]
     enrichers: Mapping[str, EnricherSpec]
+    tools: Mapping[str, ToolSpec]
     untrusted: tuple[UntrustedPlugin, ...] = ()
     origins: Mapping[tuple[str, str], str]
     """Name of the plugin, or `aurora`, by kind and id."""
@@ -66,7 +67,9 @@ class Content:
     def items(self) -> tuple[ContentItem, ...]:
         """Return all content for a list, by kind and id."""
         specs: list[Spec] = [
-            spec for group in (self.graphs, self.agents, self.rules, self.enrichers) for spec in group.values()
+            spec
+            for group in (self.graphs, self.agents, self.tools, self.rules, self.enrichers)
+            for spec in group.values()
         ]
         return tuple(
             ContentItem(
@@ -152,6 +155,7 @@ def discover_content(
     trusted_plugins: Iterable[str] = (),
     packages: Sequence[str] = HOUSE,
     plugins: Iterable[EntryPoint] | None = None,
+    given: Iterable[Spec] = (),
 ) -> Content:
     """Import all content and return it.
 
@@ -159,6 +163,7 @@ def discover_content(
         trusted_plugins: Names of the plugins that may be imported: `settings.content.trusted_plugins`.
         packages: Packages to walk besides.
         plugins: Entry points of the plugins; those that are installed if not given.
+        given: Specs that need not be looked for: what a test wrote itself.
 
     Raises:
         InstallationClash: a package of the house is another distribution's.
@@ -181,9 +186,12 @@ def discover_content(
         else:
             walk.faults.append(f"plugin '{name}': trusted, but not installed")
 
+    for spec in given:
+        walk.found.setdefault(id(spec), (spec, "given"))
     specs = [spec for spec, _ in walk.found.values()]
     walk.faults += [f"{spec.file}: {spec.kind} '{spec.id}': {fault}" for spec in specs for fault in spec.faults()]
     walk.faults += _duplicates(specs)
+    walk.faults += _missing_tools(specs)
     if walk.faults:
         count = len(walk.faults)
         head = "content cannot be loaded, one fault" if count == 1 else f"content cannot be loaded, {count} faults"
@@ -194,6 +202,7 @@ def discover_content(
         agents=_by_id(specs, AgentSpec),
         rules=_by_id(specs, RuleSpec),
         enrichers=_by_id(specs, EnricherSpec),
+        tools=_by_id(specs, ToolSpec),
         untrusted=tuple(
             UntrustedPlugin(name=entry.name, package=entry.module, distribution=_distribution(entry))
             for entry in known
@@ -215,6 +224,16 @@ def _duplicates(specs: Iterable[Spec]) -> Iterator[str]:
     for (kind, name), places in files.items():
         if len(places) > 1:
             yield f"{kind} '{name}' is defined more than once: {', '.join(places)}"
+
+
+def _missing_tools(specs: Iterable[Spec]) -> Iterator[str]:
+    """Yield a fault for every tool that an agent names and that nothing defines."""
+    known = {spec.id for spec in specs if isinstance(spec, ToolSpec)}
+    for spec in specs:
+        if isinstance(spec, AgentSpec):
+            for name in spec.tools:
+                if name not in known:
+                    yield f"{spec.file}: agent '{spec.id}': there is no tool '{name}'"
 
 
 def _file_of(name: str) -> str:

@@ -23,7 +23,11 @@ class TriageState(TypedDict, total=False):
     related: list[Json]
     """correlate: `Finding`s of kind `related`."""
     contributions: list[Json]
-    """assess: a `Contribution` for each rule that speaks."""
+    """assess: a `Contribution` for each rule that speaks, and for each claim of the model."""
+    looked_up: list[Json]
+    """assess: `Evidence` from the tools that the model called."""
+    opinion: Json | None
+    """assess: what came of asking the model; `None`: none is configured."""
     kept: list[Json]
     """verify: the contributions that hold."""
     dropped: list[Json]

@@ -45,11 +45,13 @@ def build() -> Any:
 
 TRIAGE = GraphSpec(
     id="triage",
-    version="1",
+    version="2",
     title="Triage of an alert",
-    description="Loads an alert, recalls, enriches and correlates it, weighs the evidence by written rules, "
-    "verifies every claim and records a verdict.",
+    description="Loads an alert, recalls, enriches and correlates it, weighs the evidence by written rules and, "
+    "where one is configured, with a model, verifies every claim and records a verdict.",
     build=build,
     state=TriageState,
     nodes=tuple(_NODES),
+    world=("load", "recall", "correlate", "record"),
+    outcome=lambda state: str(state["verdict"]["label"]),
 )

@@ -142,3 +142,23 @@ class SchemaOutdated(StorageError):
     """The database has another schema revision; the message has the command that mends it."""
 
     code = "aurora.storage.schema"
+
+
+class BrokerError(AuroraError):
+    """The message broker refused, and will again until a person mends its set-up."""
+
+    code = "aurora.broker"
+    http_status = 503
+
+
+class BrokerUnavailable(BrokerError):
+    """The broker cannot be reached or is overloaded; whether it took the message is unknown. Publish it again."""
+
+    code = "aurora.broker.unavailable"
+    retryable = True
+
+
+class MessageInvalid(InputError):
+    """A message cannot be put on a stream: it is no JSON, or too large. The message says which."""
+
+    code = "aurora.input.message"

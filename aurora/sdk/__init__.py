@@ -6,9 +6,28 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from aurora.sdk.spec import AgentSpec, EnricherSpec, GraphSpec, RuleSpec, Spec
+from aurora.sdk.agents import Agents, Answer
+from aurora.sdk.context import RunContext, ToolContext
+from aurora.sdk.spec import AgentSpec, EnricherSpec, GraphSpec, RuleSpec, Spec, ToolSpec
+from aurora.sdk.steering import GiveUp, RetryWithHint
 
-__all__ = ["AgentSpec", "EnricherSpec", "GraphSpec", "RuleSpec", "Spec", "enricher", "rule"]
+__all__ = [
+    "AgentSpec",
+    "Agents",
+    "Answer",
+    "EnricherSpec",
+    "GiveUp",
+    "GraphSpec",
+    "RetryWithHint",
+    "RuleSpec",
+    "RunContext",
+    "Spec",
+    "ToolContext",
+    "ToolSpec",
+    "enricher",
+    "rule",
+    "tool",
+]
 
 
 def rule(*, id: str, version: str, title: str) -> Callable[[Callable[..., Any]], RuleSpec]:
@@ -25,5 +44,14 @@ def enricher(*, id: str, version: str, title: str) -> Callable[[Callable[..., An
 
     def decorate(function: Callable[..., Any]) -> EnricherSpec:
         return EnricherSpec(id=id, version=version, title=title, doc=inspect.getdoc(function) or "", function=function)
+
+    return decorate
+
+
+def tool(*, id: str, version: str, title: str) -> Callable[[Callable[..., Any]], ToolSpec]:
+    """Turn an async function that returns findings into a tool of agents; its docstring is what the model reads."""
+
+    def decorate(function: Callable[..., Any]) -> ToolSpec:
+        return ToolSpec(id=id, version=version, title=title, doc=inspect.getdoc(function) or "", function=function)
 
     return decorate

@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, ClassVar
+
+from pydantic import BaseModel
+
+from aurora.kernel.errors import ContentInvalid
+from aurora.sdk.prompt import Prompt, read_prompt
+from aurora.sdk.signature import parameters_of
 
 _ID = re.compile(r"[a-z][a-z0-9]*(?:[._-][a-z0-9]+)*")
 _VERSION = re.compile(r"\d+(?:\.\d+){0,2}")
@@ -94,22 +102,75 @@ class EnricherSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ToolSpec(Spec):
+    """What an agent may look up. A tool only reads: what changes the world is an action, and is approved."""
+
+    kind: ClassVar[str] = "tool"
+
+    doc: str
+    """What it looks up: the docstring of the function, which the model reads too."""
+
+    function: Callable[..., Any]
+    """Async; returns findings. Its arguments are those that a model gives, and `context`, a `ToolContext`."""
+
+    @cached_property
+    def parameters(self) -> type[BaseModel]:
+        """The arguments that a model gives, as a strict model: unknown names and wrong types are refused.
+
+        Raises:
+            TypeError: an argument has no type.
+        """
+        return parameters_of(self.function, name=self.id)
+
+    def faults(self) -> Iterator[str]:
+        yield from super().faults()
+        yield from _function_faults(self.function, self.doc)
+        if not iscoroutinefunction(self.function):
+            yield "function must be an async function"
+        if not str(self.id).replace("_", "a").isalnum():
+            yield f"id {self.id!r} may hold letters, digits and '_' only: it is what models call it by"
+        if self.risk != "T0":
+            yield f"risk {self.risk!r}: a tool only reads (T0); what changes the world is an action"
+        try:
+            _ = self.parameters
+        except (TypeError, ValueError, NameError) as error:
+            yield f"arguments cannot be described to a model: {error}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class AgentSpec(Spec):
-    """Who thinks: a role, its prompt, and the tools it may use."""
+    """Who thinks: a role, its prompt, the tools it may use and the form of its answer."""
 
     kind: ClassVar[str] = "agent"
 
     description: str = ""
-    prompt: str | None = None
+
+    prompt: str
     """Path of the prompt, from the folder of the file that makes the spec: `prompts/<agent>.md`."""
+
+    answer: type[BaseModel]
+    """What it answers with. Anything else that a model says is repaired, or not used."""
 
     tools: tuple[str, ...] = ()
     """Ids of the tools it may call."""
 
+    @cached_property
+    def instructions(self) -> Prompt:
+        """The prompt file, read once.
+
+        Raises:
+            ContentInvalid: it is missing, or has no head.
+        """
+        return read_prompt(Path(self.file).parent / self.prompt)
+
     def faults(self) -> Iterator[str]:
         yield from super().faults()
-        if self.prompt is not None and not (Path(self.file).parent / self.prompt).is_file():
-            yield f"prompt {self.prompt!r} does not exist beside it"
+        try:
+            _ = self.instructions
+        except ContentInvalid as error:
+            yield error.message
+        if not _is_class(self.answer) or not issubclass(self.answer, BaseModel):
+            yield "answer must be a pydantic model"
         if len(set(self.tools)) != len(self.tools):
             yield "tools must be named once each"
 
@@ -130,10 +191,19 @@ class GraphSpec(Spec):
     nodes: tuple[str, ...]
     """Names of its nodes, in the order in which a person would read them."""
 
+    world: tuple[str, ...] = ()
+    """Nodes that ask or tell the world something, other than through agents: they use the ports of the context.
+    A replay does not run them, but takes what they answered."""
+
+    outcome: Callable[[Mapping[str, Any]], str] = field(default=lambda _state: "done")
+    """One word for how a run ended, from its last state: what `aurora runs` shows."""
+
     def faults(self) -> Iterator[str]:
         yield from super().faults()
         if not _is_callable(self.build):
             yield "build must be a function"
+        if strangers := sorted(set(self.world) - set(self.nodes)):
+            yield f"world names what is no node: {', '.join(strangers)}"
         if not _is_class(self.state):
             yield "state must be a class"
         if not self.nodes or len(set(self.nodes)) != len(self.nodes):

@@ -6,10 +6,12 @@ Sources, the later winning: defaults, `aurora.toml`, environment, arguments of t
 from aurora.settings.load import load_settings, settings_with_origin
 from aurora.settings.model import (
     AuthSettings,
+    BudgetSettings,
     ContentSettings,
     DatabaseSettings,
     Environment,
     IngestSettings,
+    ModelSettings,
     ObservabilitySettings,
     Settings,
     TriageSettings,
@@ -17,10 +19,12 @@ from aurora.settings.model import (
 
 __all__ = [
     "AuthSettings",
+    "BudgetSettings",
     "ContentSettings",
     "DatabaseSettings",
     "Environment",
     "IngestSettings",
+    "ModelSettings",
     "ObservabilitySettings",
     "Settings",
     "TriageSettings",

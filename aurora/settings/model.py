@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
@@ -73,6 +74,53 @@ class TriageSettings(Group):
     """Alerts triaged at the same time. Verdicts do not depend on it."""
 
 
+class ModelSettings(Group):
+    """The chat model that agents think with. None is needed: without one, written rules decide."""
+
+    name: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_]*:\S.*$", max_length=200)
+    """`provider:name`, such as `openai:gpt-5-mini` or `ollama:qwen3:8b`. Not set: no model is asked."""
+
+    url: str | None = Field(default=None, pattern=r"^https?://", max_length=2000)
+    """Base URL of the server, where it is not the provider's own."""
+
+    api_key: SecretStr | None = None
+    """Key of the provider; not set: the provider's own variable, such as OPENAI_API_KEY. Local servers need none."""
+
+    deadline: Duration = timedelta(seconds=60)
+    """Longest time that one request may take."""
+
+    attempts: int = Field(default=3, ge=1, le=10)
+    """Tries of one request in all, where the provider is busy or away."""
+
+    concurrency: int = Field(default=4, ge=1, le=64)
+    """Requests under way at the same time, in this process."""
+
+    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
+    """How freely the model chooses its words."""
+
+    max_output_tokens: int = Field(default=1500, ge=64, le=100_000)
+    """Most tokens of one answer, told to the provider."""
+
+    max_answer_bytes: int = Field(default=256 * 1024, ge=4096)
+    """A longer answer is not read to its end."""
+
+
+class BudgetSettings(Group):
+    """What one run may use up. Reaching any of these ends the work of its agents, and a person must look."""
+
+    steps: int = Field(default=12, ge=1, le=200)
+    """Calls of models, and as many rounds of tools."""
+
+    tokens: int = Field(default=60_000, ge=1000)
+    """Tokens in and out, together."""
+
+    usd: Decimal = Field(default=Decimal("0.50"), ge=0, max_digits=12, decimal_places=6)
+    """Money, US dollars, where the price of the model is known."""
+
+    wall: Duration = timedelta(minutes=5)
+    """Time spent waiting for models and tools."""
+
+
 class ObservabilitySettings(Group):
     """What Aurora says about itself."""
 
@@ -112,6 +160,8 @@ class Settings(Group):
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     ingest: IngestSettings = Field(default_factory=IngestSettings)
     triage: TriageSettings = Field(default_factory=TriageSettings)
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    budget: BudgetSettings = Field(default_factory=BudgetSettings)
     observability: ObservabilitySettings = Field(default_factory=ObservabilitySettings)
     auth: AuthSettings = Field(default_factory=AuthSettings, validate_default=True)
     content: ContentSettings = Field(default_factory=ContentSettings)

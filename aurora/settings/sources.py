@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -89,10 +90,16 @@ def variable(name: str) -> str:
     return PREFIX + name.upper().replace(".", "__")
 
 
+def config_file(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Path:
+    """Return the path of `aurora.toml`, there or not: what `AURORA_CONFIG` names, or that of `directory`."""
+    environ = os.environ if environ is None else environ
+    return (directory or Path.cwd()) / (environ.get(CONFIG_VARIABLE) or CONFIG_FILE)
+
+
 def read_file(collected: Collected, environ: Mapping[str, str], directory: Path) -> None:
     """Take what `aurora.toml` says: the file that `AURORA_CONFIG` names, or that of `directory`, if any."""
     named = environ.get(CONFIG_VARIABLE)
-    path = directory / (named or CONFIG_FILE)
+    path = config_file(environ, directory)
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

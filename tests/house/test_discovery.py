@@ -28,9 +28,11 @@ triage = GraphSpec(
 )
 """
 AGENT = """
+from pydantic import BaseModel
+
 from aurora.sdk import AgentSpec
 
-analyst = AgentSpec(id="analyst", version="1", title="Analyst", prompt="prompts/gone.md")
+analyst = AgentSpec(id="analyst", version="1", title="Analyst", prompt="prompts/gone.md", answer=BaseModel)
 """
 
 
@@ -167,7 +169,7 @@ class TestFailingClosed:
             (GRAPH.replace('("load", "record")', '("load", "load")'), "nodes must be named, once each"),
             (
                 AGENT,
-                "prompt 'prompts/gone.md' does not exist",
+                "prompt .*prompts/gone.md cannot be read",
             ),
         ],
     )

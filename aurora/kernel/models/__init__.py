@@ -4,6 +4,7 @@ from aurora.kernel.models.alert import Alert, AlertStatus, Entity, EntityType, O
 from aurora.kernel.models.case import Case, CaseStatus
 from aurora.kernel.models.device import AttestationStatus, Device
 from aurora.kernel.models.indicator import Indicator, IndicatorStatus
+from aurora.kernel.models.model_use import ModelUse
 from aurora.kernel.models.severity import Severity
 from aurora.kernel.models.task import Task, TaskState
 from aurora.kernel.models.verdict import Contribution, Decider, DroppedClaim, Verdict, VerdictLabel
@@ -22,6 +23,7 @@ __all__ = [
     "EntityType",
     "Indicator",
     "IndicatorStatus",
+    "ModelUse",
     "Observable",
     "ObservableType",
     "Severity",

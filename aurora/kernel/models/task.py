@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -37,6 +38,10 @@ class Task(BaseModel):
     graph: str
     thread_id: str
     alert_id: AlertId | None = None
+    input: dict[str, Any] | None = None
+    """State that the run begins with; `None`: the alert."""
+    created_at: AwareDatetime
+    """When it was asked for."""
     priority: int = Field(default=5, ge=0, le=9)
     """9 is the most urgent."""
     idempotency_key: str
@@ -45,3 +50,6 @@ class Task(BaseModel):
     """Fencing token: grows with every claim; a write with an older epoch is refused."""
     attempt: int = Field(default=0, ge=0)
     lease_until: AwareDatetime | None = None
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.epoch))  # not of all fields: the input is a dict

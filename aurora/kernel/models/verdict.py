@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from aurora.kernel.evidence import Claim, Evidence
 from aurora.kernel.ids import AlertId, RunId, VerdictId
+from aurora.kernel.models.model_use import ModelUse
 
 
 class VerdictLabel(StrEnum):
@@ -25,6 +26,10 @@ class Decider(StrEnum):
     RULES = "rules"
     MODEL = "model"
     ANALYST = "analyst"
+
+
+FALLBACK = "fallback"
+"""`decided_name` of a verdict that only says that its triage could not be done."""
 
 
 class Contribution(BaseModel):
@@ -77,6 +82,9 @@ class Verdict(BaseModel):
     decided_name: str = ""
     """Name and version of the rule set or model, or the analyst's name."""
     degraded: bool = False
+    """Whether a model should have been heard, and was not: then the rules decided alone."""
+    model: ModelUse | None = None
+    """What was asked of a model on the way; `None`: none was."""
     created_at: AwareDatetime
 
     @property

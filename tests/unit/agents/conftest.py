@@ -18,6 +18,11 @@ def knowledge() -> Knowledge:
     return Knowledge(attack=Attack(), lists=WarningLists())
 
 
+@pytest.fixture(scope="session")
+def attack(knowledge) -> Attack:
+    return knowledge.attack
+
+
 @pytest.fixture
 def judge(knowledge):
     """Assess, verify and decide under all rules; return the decision and what was kept."""

@@ -1,0 +1,1 @@
+"""What agents may look up, one tool a file. Tools only read."""
