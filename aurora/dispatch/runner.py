@@ -11,6 +11,7 @@ from aurora.kernel.errors import AuroraError, ConfigError
 from aurora.kernel.evidence import Claim
 from aurora.kernel.ids import AlertId, IdFactory, VerdictId
 from aurora.kernel.models import Contribution, Decider, Task, Verdict, VerdictLabel
+from aurora.kernel.models.verdict import FALLBACK
 from aurora.kernel.untrusted import UntrustedText
 from aurora.sdk.context import RunContext
 from aurora.sdk.spec import GraphSpec
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from aurora.storage.checkpoints.saver import AuroraSaver
+
+
+def input_of(task: Task) -> dict[str, Any]:
+    """Return the state with which a fresh run begins."""
+    return {"alert_id": str(task.alert_id)} if task.input is None else task.input
 
 
 class DurableRunner:
@@ -63,7 +69,7 @@ class DurableRunner:
             )
         finally:
             await self._saver.flush(task.thread_id, epoch=task.epoch)
-        return Finished(task, str(state["verdict"]["label"]), spec.version, started, self._clock.now())
+        return Finished(task, spec.outcome(state)[:32], spec.version, started, self._clock.now())
 
     async def give_up(self, task: Task, error: Exception) -> None:
         """Write a verdict that asks for a person: no alert disappears because its triage failed.
@@ -88,7 +94,7 @@ class DurableRunner:
             evidence=evidence,
             contributions=(Contribution(rule="triage-failed", weight=0.0, claim=claim),) if evidence else (),
             decided_by=Decider.RULES,
-            decided_name="fallback",
+            decided_name=FALLBACK,
             degraded=True,
             created_at=self._clock.now(),
         )
@@ -99,7 +105,7 @@ class DurableRunner:
         # Not the attempt: a task that was handed back is claimed again without a new one.
         if task.epoch > 1 and await self._saver.aget_tuple(config) is not None:
             return None
-        return {"alert_id": str(task.alert_id)}
+        return input_of(task)
 
     def _config(self, task: Task) -> RunnableConfig:
         from aurora.storage.checkpoints.saver import EPOCH, FRESH, TASK_ID  # noqa: PLC0415 - imports langgraph

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from aurora.dispatch.owner import is_dead, this_owner
 from aurora.kernel.clock import Clock
 from aurora.kernel.errors import AuroraError, LeaseLost, StorageUnavailable
-from aurora.kernel.ids import AlertId, IdFactory
+from aurora.kernel.ids import AlertId, IdFactory, TaskId
 from aurora.kernel.models import Task, TaskState
 from aurora.storage.unit_of_work import Storage
 
@@ -55,6 +55,7 @@ class Finished:
 
     task: Task
     outcome: str
+    """One word, as the graph's spec tells it."""
     graph_version: str
     started_at: datetime
     finished_at: datetime
@@ -86,8 +87,16 @@ class Progress:
     failed: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What is worked on at once: the tasks of alerts, or tasks by their own ids."""
+
+    alerts: Sequence[AlertId] = ()
+    tasks: Sequence[TaskId] = ()
+
+
 class Worker:
-    """Runs the tasks of given alerts until all of them are settled, whoever settles them."""
+    """Runs given tasks, or those of given alerts, until all of them are settled, whoever settles them."""
 
     def __init__(
         self,
@@ -115,29 +124,36 @@ class Worker:
         await self._release_the_dead()
         async with self._heartbeat():
             while part := _take(alerts, SLICE):
-                await self._settle_all(part, on_done)
+                await self._settle_all(_Part(alerts=part), on_done)
         return Progress(self._done, self._failed)
 
-    async def _settle_all(self, alerts: Sequence[AlertId], on_done: Callable[[Progress], None] | None) -> None:
+    async def carry_out(self, task_id: TaskId) -> Progress:
+        """Settle one task."""
+        await self._release_the_dead()
+        async with self._heartbeat():
+            await self._settle_all(_Part(tasks=[task_id]), None)
+        return Progress(self._done, self._failed)
+
+    async def _settle_all(self, part: _Part, on_done: Callable[[Progress], None] | None) -> None:
         while True:
-            tasks = await self._patiently(lambda: self._claim(alerts))
+            tasks = await self._patiently(lambda: self._claim(part))
             await self._run_all(tasks, on_done)
-            if not await self._patiently(lambda: self._unsettled(alerts)):
+            if not await self._patiently(lambda: self._unsettled(part)):
                 return
             if not tasks:  # another process holds them: wait until it is done, or its lease runs out
                 await self._clock.sleep(timedelta(milliseconds=200))
                 await self._release_the_dead()
 
-    async def _claim(self, alerts: Sequence[AlertId]) -> list[Task]:
+    async def _claim(self, part: _Part) -> list[Task]:
         now = self._clock.now()
         async with self._storage.writing() as transaction:
             return await transaction.tasks.claim(
-                owner=self._owner, now=now, lease_until=now + LEASE, alerts=alerts, limit=SLICE
+                owner=self._owner, now=now, lease_until=now + LEASE, limit=SLICE, alerts=part.alerts, tasks=part.tasks
             )
 
-    async def _unsettled(self, alerts: Sequence[AlertId]) -> list[AlertId]:
+    async def _unsettled(self, part: _Part) -> int:
         async with self._storage.reading() as transaction:
-            return await transaction.tasks.unsettled(alerts)
+            return await transaction.tasks.unsettled(alerts=part.alerts, tasks=part.tasks)
 
     async def _run_all(self, tasks: Sequence[Task], on_done: Callable[[Progress], None] | None) -> None:
         slots = asyncio.Semaphore(self._jobs)

@@ -26,8 +26,8 @@ current_moment: Callable[[], datetime] = SystemClock().now
 Tenant = String(64)
 """Partition key of every row; it comes from the runtime, never from data or a model."""
 
-Json = JSON().with_variant(JSONB(), "postgresql")
-"""A JSON document; `JSONB` on PostgreSQL."""
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+"""A JSON document; `JSONB` on PostgreSQL. `None` is SQL's NULL, not a document that says null."""
 
 BigInt = BigInteger().with_variant(Integer(), "sqlite")
 """64-bit integer on both; SQLite's INTEGER is 64 bits wide and may be a row id."""

@@ -88,6 +88,8 @@ class StoredTriage:
 
     async def record(self, task: Task, verdict: Verdict, *, observables: Sequence[Observable]) -> Recorded:
         stored = (await self._dossier(verdict.alert_id)).stored
+        # Inside a run time stands still; what others may remember counts from when it was written.
+        verdict = verdict.model_copy(update={"created_at": self._clock.now()})
         conclusion = Conclusion(stored, verdict, observables, AlertStatus.TRIAGED)
         return await self._group.submit((task, conclusion))
 

@@ -12,10 +12,15 @@ from aurora.storage.base import DEFAULT_TENANT
 from aurora.storage.engine import WRITES
 from aurora.storage.faults import told_plainly
 from aurora.storage.repositories.alerts import Alerts
+from aurora.storage.repositories.announcements import Announcements
 from aurora.storage.repositories.batches import Batches
 from aurora.storage.repositories.cases import Cases
 from aurora.storage.repositories.correlation import Correlation
+from aurora.storage.repositories.duplicates import Duplicates
 from aurora.storage.repositories.intake import Intake
+from aurora.storage.repositories.journal import Journals
+from aurora.storage.repositories.lookup import Lookups
+from aurora.storage.repositories.reports import Reports
 from aurora.storage.repositories.runs import Runs
 from aurora.storage.repositories.tasks import Tasks
 from aurora.storage.repositories.verdicts import Verdicts
@@ -36,6 +41,10 @@ class Transaction:
         return Alerts(self.connection, self.tenant)
 
     @cached_property
+    def announcements(self) -> Announcements:
+        return Announcements(self.connection, self.tenant)
+
+    @cached_property
     def batches(self) -> Batches:
         return Batches(self.connection, self.tenant)
 
@@ -48,8 +57,24 @@ class Transaction:
         return Correlation(self.connection, self.tenant)
 
     @cached_property
+    def duplicates(self) -> Duplicates:
+        return Duplicates(self.connection, self.tenant)
+
+    @cached_property
     def intake(self) -> Intake:
         return Intake(self.connection, self.tenant)
+
+    @cached_property
+    def journal(self) -> Journals:
+        return Journals(self.connection, self.tenant)
+
+    @cached_property
+    def reports(self) -> Reports:
+        return Reports(self.connection, self.tenant)
+
+    @cached_property
+    def lookup(self) -> Lookups:
+        return Lookups(self.connection, self.tenant)
 
     @cached_property
     def runs(self) -> Runs:

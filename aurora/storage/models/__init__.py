@@ -7,6 +7,7 @@ from aurora.storage.models.batch import BatchModel, RejectedRecordModel
 from aurora.storage.models.case import CaseModel
 from aurora.storage.models.device import CPSDeviceModel
 from aurora.storage.models.indicator import IOCModel
+from aurora.storage.models.journal import JournalModel
 from aurora.storage.models.task import RunModel, TaskModel
 from aurora.storage.models.verdict import VerdictModel
 
@@ -23,6 +24,7 @@ __all__ = [
     "CheckpointModel",
     "CheckpointWriteModel",
     "IOCModel",
+    "JournalModel",
     "RejectedRecordModel",
     "RunModel",
     "TaskModel",

@@ -27,6 +27,8 @@ class TaskModel(Base):
     graph: Mapped[str] = mapped_column(String(64))
     thread_id: Mapped[str] = mapped_column(String(128))
     alert_id: Mapped[UUID | None] = mapped_column(Id, index=True)
+    input: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    """State that the run begins with; `None`: the alert."""
     priority: Mapped[int] = mapped_column(SmallInteger, default=5)
     idempotency_key: Mapped[str] = mapped_column(String(200))
     state: Mapped[str] = mapped_column(String(16), default="queued")

@@ -36,4 +36,6 @@ class VerdictModel(Base):
     decided_by: Mapped[str] = mapped_column(String(16))
     decided_name: Mapped[str] = mapped_column(String(200), default="")
     degraded: Mapped[bool] = mapped_column(Boolean, default=False)
+    model: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    """What was asked of a model on the way, and what it cost."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=current_moment)

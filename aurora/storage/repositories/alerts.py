@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from aurora.kernel.errors import NotFound
 from aurora.kernel.ids import AlertId, BatchId, CaseId
 from aurora.kernel.models import Alert
 from aurora.storage.models import AlertModel, AlertRecordModel, BatchModel, TaskModel, VerdictModel
-from aurora.storage.repositories.base import Repository, chunks, table_of
+from aurora.storage.repositories.base import CHUNK, Repository, chunks, table_of
 
 _ALERTS, _RECORDS = table_of(AlertModel), table_of(AlertRecordModel)
 _BATCHES, _TASKS, _VERDICTS = table_of(BatchModel), table_of(TaskModel), table_of(VerdictModel)
@@ -137,6 +137,30 @@ class Alerts(Repository):
         skip: int = 0,
     ) -> list[Outcome]:
         """Return alerts (not their duplicates), the newest first."""
+        query = self._matching(verdict=verdict, severity=severity, status=status, source=source)
+        rows = await self._connection.execute(query.limit(limit).offset(skip))
+        return [_outcome(row) for row in rows]
+
+    async def matching(
+        self,
+        *,
+        verdict: str | None = None,
+        severity: str | None = None,
+        status: str | None = None,
+        source: str | None = None,
+    ) -> AsyncIterator[list[Outcome]]:
+        """Yield every alert that `listed` could list, the newest first, `CHUNK` at a time."""
+        query = self._matching(verdict=verdict, severity=severity, status=status, source=source).limit(CHUNK)
+        found = [_outcome(row) for row in await self._connection.execute(query)]
+        while found:
+            yield found
+            # By id, not by offset: the database would walk over all that was read before.
+            page = query.where(_ALERTS.c.id < found[-1].record_id)
+            found = [_outcome(row) for row in await self._connection.execute(page)]
+
+    def _matching(
+        self, *, verdict: str | None, severity: str | None, status: str | None, source: str | None
+    ) -> Select[Any]:
         query = _outcomes().where(_ALERTS.c.tenant == self._tenant, _RECORDS.c.id == _ALERTS.c.id)
         for column, value in (
             (_VERDICTS.c.label, verdict),
@@ -146,8 +170,7 @@ class Alerts(Repository):
         ):
             if value is not None:
                 query = query.where(column == value)
-        rows = await self._connection.execute(query.order_by(_ALERTS.c.id.desc()).limit(limit).offset(skip))
-        return [_outcome(row) for row in rows]
+        return query.order_by(_ALERTS.c.id.desc())
 
     async def occurrences(self, alert_id: AlertId, *, limit: int) -> list[dict[str, Any]]:
         """Return (id, file, line, offset_bytes, event_time) of the first `limit` records of an alert, in time order."""

@@ -104,6 +104,54 @@ class Runs(Repository):
             for row in await self._connection.execute(query)
         ]
 
+    async def writes(self, thread_id: str) -> list[Written]:
+        """Return what the nodes of a thread wrote, in order; subgraphs left out.
+
+        The caller found the thread through its tenant's task.
+        """
+        query = (
+            select(
+                _CHECKPOINTS.c.metadata,
+                _WRITES.c.task_id,
+                _WRITES.c.task_path,
+                _WRITES.c.channel,
+                _WRITES.c.type,
+                _WRITES.c.value,
+            )
+            .join(
+                _CHECKPOINTS,
+                (_CHECKPOINTS.c.thread_id == _WRITES.c.thread_id)
+                & (_CHECKPOINTS.c.checkpoint_ns == _WRITES.c.checkpoint_ns)
+                & (_CHECKPOINTS.c.checkpoint_id == _WRITES.c.checkpoint_id),
+            )
+            .where(_WRITES.c.thread_id == thread_id, _WRITES.c.checkpoint_ns == "", _WRITES.c.idx >= 0)
+            .order_by(_WRITES.c.checkpoint_id, _WRITES.c.task_path, _WRITES.c.task_id, _WRITES.c.idx)
+        )
+        return [
+            Written(
+                step=int(row.metadata.get("step", 0)) + 1,
+                task_id=row.task_id,
+                task_path=row.task_path,
+                channel=row.channel,
+                typed=(row.type, row.value),
+            )
+            for row in await self._connection.execute(query)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One value that a node wrote to one channel."""
+
+    step: int
+    """The superstep in which the node ran."""
+    task_id: str
+    """LangGraph's id of the node's execution."""
+    task_path: str
+    channel: str
+    typed: tuple[str, bytes]
+    """As the saver's serializer wrote it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

@@ -8,23 +8,30 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, and_, case, exists, func, or_, select, tuple_, update
 
-from aurora.kernel.errors import LeaseLost
+from aurora.kernel.errors import LeaseLost, NotFound
 from aurora.kernel.ids import AlertId, RunId, TaskId
 from aurora.kernel.models import Task, TaskState
 from aurora.storage.checkpoints.tables import CheckpointModel
-from aurora.storage.models import TaskModel
+from aurora.storage.models import RunModel, TaskModel
 from aurora.storage.repositories.base import Repository, chunks, table_of
 
-_TASKS, _CHECKPOINTS = table_of(TaskModel), table_of(CheckpointModel)
+_TASKS, _RUNS, _CHECKPOINTS = table_of(TaskModel), table_of(RunModel), table_of(CheckpointModel)
 
 
 class Tasks(Repository):
     """Tasks of one tenant."""
 
     async def claim(
-        self, *, owner: str, now: datetime, lease_until: datetime, alerts: Sequence[AlertId], limit: int
+        self,
+        *,
+        owner: str,
+        now: datetime,
+        lease_until: datetime,
+        limit: int,
+        alerts: Sequence[AlertId] = (),
+        tasks: Sequence[TaskId] = (),
     ) -> list[Task]:
-        """Take up to `limit` tasks of these alerts that are queued, or whose lease ran out.
+        """Take up to `limit` of these tasks, or those of these alerts, that are queued or whose lease ran out.
 
         The epoch grows with every claim, so a former owner that wakes up late writes nothing. The attempt
         does not if the former owner never came to this task: what a worker held when it was killed is innocent.
@@ -34,7 +41,7 @@ class Tasks(Repository):
         )
         wanted = (
             select(_TASKS.c.id)
-            .where(_TASKS.c.tenant == self._tenant, _TASKS.c.alert_id.in_(alerts), claimable)
+            .where(_TASKS.c.tenant == self._tenant, _among(alerts, tasks), claimable)
             .order_by(_TASKS.c.priority.desc(), _TASKS.c.id)
             .limit(limit)
         )
@@ -153,21 +160,58 @@ class Tasks(Repository):
                 .values(state=TaskState.QUEUED, owner=None, lease_until=None, attempt=_TASKS.c.attempt - 1)
             )
 
-    async def unsettled(self, alerts: Sequence[AlertId]) -> list[AlertId]:
-        """Return which of these alerts have a task that is not settled yet, in the order given."""
+    async def unsettled(self, *, alerts: Sequence[AlertId] = (), tasks: Sequence[TaskId] = ()) -> int:
+        """Return how many of these tasks, or of those of these alerts, are not settled yet."""
         open_states = [state for state in TaskState if state.is_open]
-        found: set[UUID] = set()
-        for part in chunks(alerts):
-            query = select(_TASKS.c.alert_id).where(
-                _TASKS.c.tenant == self._tenant, _TASKS.c.alert_id.in_(part), _TASKS.c.state.in_(open_states)
+        count = 0
+        for part in chunks(alerts or tasks):
+            among = _TASKS.c.alert_id.in_(part) if alerts else _TASKS.c.id.in_(part)
+            query = select(func.count()).where(_TASKS.c.tenant == self._tenant, among, _TASKS.c.state.in_(open_states))
+            count += (await self._connection.execute(query)).scalar_one()
+        return count
+
+    async def submit(self, task: Task) -> TaskId:
+        """Write a task and its run; return its id, or that of the task which has its idempotency key already."""
+        row = {
+            **task.model_dump(exclude={"lease_until"}),
+            "state": task.state.value,
+            "tenant": self._tenant,
+        }
+        await self._connection.execute(
+            self._insert(_TASKS).on_conflict_do_nothing(index_elements=["tenant", "idempotency_key"]), [row]
+        )
+        query = select(_TASKS.c.id).where(
+            _TASKS.c.tenant == self._tenant, _TASKS.c.idempotency_key == task.idempotency_key
+        )
+        standing = (await self._connection.execute(query)).scalar_one()
+        if standing == task.id:
+            run = {"id": task.run_id, "task_id": task.id, "graph": task.graph, "thread_id": task.thread_id}
+            await self._connection.execute(
+                self._insert(_RUNS).on_conflict_do_nothing(index_elements=["id"]),
+                [{**run, "tenant": self._tenant, "details": {}}],
             )
-            found.update((await self._connection.execute(query)).scalars())
-        return [alert for alert in alerts if alert in found]
+        return TaskId(standing)
+
+    async def get(self, task_id: UUID) -> Task:
+        """Return a task as it is now.
+
+        Raises:
+            NotFound: there is no such task.
+        """
+        query = select(_TASKS).where(_TASKS.c.tenant == self._tenant, _TASKS.c.id == task_id)
+        row = (await self._connection.execute(query)).first()
+        if row is None:
+            raise NotFound(f"there is no task {task_id}", task_id=str(task_id))
+        return _task(row)
 
     async def by_state(self) -> dict[str, int]:
         """Return how many tasks are in each state."""
         query = select(_TASKS.c.state, func.count()).where(_TASKS.c.tenant == self._tenant).group_by(_TASKS.c.state)
         return {row[0]: row[1] for row in await self._connection.execute(query)}
+
+
+def _among(alerts: Sequence[AlertId], tasks: Sequence[TaskId]) -> ColumnElement[bool]:
+    return _TASKS.c.id.in_(tasks) if tasks else _TASKS.c.alert_id.in_(alerts)
 
 
 def _lapsed_before_it_began() -> ColumnElement[bool]:
@@ -184,6 +228,8 @@ def _task(row: Row[tuple[object, ...]]) -> Task:
         graph=row.graph,
         thread_id=row.thread_id,
         alert_id=row.alert_id,
+        input=row.input,
+        created_at=row.created_at,
         priority=row.priority,
         idempotency_key=row.idempotency_key,
         state=TaskState(row.state),

@@ -27,6 +27,7 @@ _AS_JSON = {
     "dropped",
     "decided_name",
     "degraded",
+    "model",
 }
 
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 from aurora.kernel.ids import AlertId, Uuid7Factory, VerdictId
 from aurora.kernel.models import AlertStatus, Decider, Verdict, VerdictLabel
 from aurora.storage.repositories.alerts import StoredAlert
+from aurora.storage.repositories.base import CHUNK
 from aurora.storage.triage import Conclusion, StoredTriage, conclude
 from aurora.storage.unit_of_work import Storage
 from aurora.testing import ManualClock
@@ -18,7 +19,7 @@ from tests.contract.storage.rows import accept, acceptor, alert, source
 class AcceptanceContract:
     """Subclass it in one file per database and provide the `storage` fixture."""
 
-    clauses: ClassVar[int] = 12
+    clauses: ClassVar[int] = 13
 
     async def test_occurrences_within_the_window_are_one_alert(
         self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
@@ -46,6 +47,21 @@ class AcceptanceContract:
         accepted = await accept(storage, ids, clock, [alert(1, at=NOON), alert(2, at=NOON)])
 
         assert (accepted.alerts, accepted.duplicates) == (2, 0)
+
+    async def test_every_alert_is_matched_once_over_all_pages_and_the_newest_first(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
+        documents = [alert(number, at=NOON, severity="low" if number % 2 else "high") for number in range(2 * CHUNK)]
+        await accept(storage, ids, clock, documents)
+
+        async with storage.reading() as transaction:
+            pages = [page async for page in transaction.alerts.matching()]
+            low = [each async for page in transaction.alerts.matching(severity="low") for each in page]
+            listed = await transaction.alerts.listed(limit=3 * CHUNK)
+
+        assert [len(page) for page in pages] == [CHUNK, CHUNK]
+        assert [each.record_id for page in pages for each in page] == [each.record_id for each in listed]
+        assert len(low) == CHUNK
 
     async def test_the_same_content_read_again_is_no_new_occurrence(
         self, storage: Storage, clock: ManualClock, ids: Uuid7Factory

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from aurora.storage.unit_of_work import Storage
 from tests.contract.storage.acceptance import AcceptanceContract, CaseContract, RecallContract
+from tests.contract.storage.journal import JournalContract
 from tests.contract.storage.ledger import LedgerContract
 
 
@@ -31,6 +32,10 @@ class TestRecall(RecallContract):
     pass
 
 
+class TestJournal(JournalContract):
+    pass
+
+
 def test_no_clause_went_missing() -> None:
-    for contract in (LedgerContract, AcceptanceContract, CaseContract, RecallContract):
+    for contract in (LedgerContract, AcceptanceContract, CaseContract, RecallContract, JournalContract):
         assert sum(name.startswith("test_") for name in dir(contract)) == contract.clauses
