@@ -1,0 +1,48 @@
+"""How the last calls ended: a sliding window bounded by number and by time. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+
+
+class CallWindow:
+    """Counts calls, failures and slow calls. Memory: one small tuple a call, `most` at most.
+
+    Args:
+        most: Calls that it holds; the oldest leave first.
+        span_s: Seconds after which a call leaves.
+    """
+
+    def __init__(self, *, most: int, span_s: float) -> None:
+        self._most = most
+        self._span_s = span_s
+        self._calls: deque[tuple[float, bool, bool]] = deque()
+        self.failures = 0
+        self.slow = 0
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def add(self, now: float, *, failed: bool, slow: bool) -> None:
+        """Count a call that ended now."""
+        self.forget(now)
+        if len(self._calls) == self._most:
+            self._drop()
+        self._calls.append((now, failed, slow))
+        self.failures += failed
+        self.slow += slow
+
+    def forget(self, now: float) -> None:
+        """Drop the calls that ended too long ago."""
+        while self._calls and self._calls[0][0] <= now - self._span_s:
+            self._drop()
+
+    def clear(self) -> None:
+        """Drop all calls."""
+        self._calls.clear()
+        self.failures = self.slow = 0
+
+    def _drop(self) -> None:
+        _, failed, slow = self._calls.popleft()
+        self.failures -= failed
+        self.slow -= slow
