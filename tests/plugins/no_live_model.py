@@ -1,7 +1,8 @@
 """Pytest plugin: making a real chat model in a test is an error.
 
 A test that talks to a provider costs money, leaks data and passes or fails by chance. Models in
-tests are scripts: the fakes of LangChain, those of `aurora.testing`, or one the test defines.
+tests are scripts: the fakes of LangChain, those of `aurora.testing`, or one the test defines. Tests
+marked `integration` may point a real client at a server on this machine.
 
 `langchain_core` is slow to import, so most tests never load it; the guard therefore waits for
 the import instead of causing it.
@@ -13,12 +14,18 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
 
 GUARDED = "langchain_core.language_models.chat_models"
 FAKES = ("langchain_core.language_models.fake", "aurora.testing", "tests.", "test_", "conftest")
+
+
+_allows_loopback = False
 
 
 class LiveModelForbidden(RuntimeError):
@@ -30,13 +37,18 @@ def is_fake(model: type) -> bool:
     return model.__module__.startswith(FAKES)
 
 
+def is_at_home(options: dict[str, Any]) -> bool:
+    """Return whether a model is built for a server on this machine, in a test that may talk to one."""
+    return _allows_loopback and urlsplit(str(options.get("base_url"))).hostname in {"127.0.0.1", "localhost", "::1"}
+
+
 def guard(module: ModuleType) -> None:
     """Make every chat model of `module`'s family check its own class before it is built."""
     base = module.BaseChatModel
     build = base.__new__
 
     def __new__(cls: type, *args: Any, **kwargs: Any) -> Any:  # noqa: N807 - it stands in for the real one
-        if not is_fake(cls):
+        if not is_fake(cls) and not is_at_home(kwargs):
             raise LiveModelForbidden(
                 f"a test built {cls.__module__}.{cls.__qualname__}: use a scripted model from aurora.testing"
             )
@@ -80,3 +92,14 @@ def pytest_configure() -> None:
         guard(sys.modules[GUARDED])
     else:
         sys.meta_path.insert(0, _Finder())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Know, for the whole life of a test, whether it may talk to this machine."""
+    global _allows_loopback  # noqa: PLW0603 - pytest gives hooks no place of their own
+    _allows_loopback = item.get_closest_marker("integration") is not None
+    try:
+        return (yield)
+    finally:
+        _allows_loopback = False

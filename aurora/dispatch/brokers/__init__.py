@@ -1,0 +1,1 @@
+"""Brokers: what carries wake-ups between processes, one file each."""

@@ -1,0 +1,54 @@
+"""What travels on the streams: canonical JSON with an id that its content determines. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from aurora.kernel.errors import MessageInvalid
+
+MAX_BYTES = 64 * 1024
+"""Largest message. Messages name rows by id; one that is larger carries what belongs into the database."""
+
+
+class Stream(StrEnum):
+    """The streams, by the names that other programs know."""
+
+    AUDIT = "aurora:audit"
+    ALERTS = "aurora:alerts"
+    AGENT_TASKS = "aurora:agent:tasks"
+    AGENT_RESULTS = "aurora:agent:results"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One entry of a stream."""
+
+    id: str
+    """SHA-256 of the data, 64 hex digits: equal content has equal ids."""
+    data: bytes
+    """JSON with sorted keys."""
+
+
+def encoded(content: Mapping[str, Any]) -> Message:
+    """Return the message of some content.
+
+    Raises:
+        MessageInvalid: JSON cannot say it, or it takes more than `MAX_BYTES`.
+    """
+    try:
+        data = orjson.dumps(dict(content), option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:  # orjson's own error is one
+        raise MessageInvalid(f"the message cannot be written as JSON: {error}") from error
+    if len(data) > MAX_BYTES:
+        raise MessageInvalid(
+            f"the message takes {len(data)} bytes, at most {MAX_BYTES} are allowed: "
+            "store what it carries and publish its id",
+            size_bytes=len(data),
+        )
+    return Message(hashlib.sha256(data).hexdigest(), data)
