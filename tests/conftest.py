@@ -5,16 +5,25 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from aurora.dispatch.brokers.redis import RedisPublisher
 from aurora.kernel.ids import Uuid7Factory
+from aurora.settings import Settings, load_settings
 from aurora.storage.models import AlertModel, Base, CPSDeviceModel, IOCModel
-from aurora.testing import ManualClock
+from aurora.testing import ManualClock, MemoryPublisher
 
-pytest_plugins = ["tests.plugins.no_network", "tests.plugins.no_live_model", "tests.plugins.databases"]
+pytest_plugins = [
+    "tests.plugins.no_network",
+    "tests.plugins.no_live_model",
+    "tests.plugins.databases",
+    "tests.plugins.brokers",
+]
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -29,6 +38,16 @@ def clock() -> ManualClock:
 def ids(clock: ManualClock) -> Uuid7Factory:
     """Ids that are the same in every run."""
     return Uuid7Factory(clock=clock, generator=random.Random(7))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """The settings of a fresh installation, with a key that signs tokens."""
+    return load_settings(
+        environ={},
+        directory=tmp_path,
+        auth__jwt_secret_key="only for tests: sixty-four characters, as long as HS512 would want",
+    )
 
 
 @pytest.fixture
@@ -49,6 +68,16 @@ async def db_session(db_engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
     async with async_sessionmaker(db_engine, expire_on_commit=False)() as session:
         yield session
         await session.rollback()
+
+
+@pytest.fixture
+def mock_redis() -> Any:
+    """Has the spec of `RedisPublisher`, records its calls, and does what a `MemoryPublisher` does."""
+    memory = MemoryPublisher()
+    publisher = create_autospec(RedisPublisher, instance=True, spec_set=True)
+    for name in ("publish_audit", "publish_alert", "publish_agent_task", "publish_agent_result"):
+        getattr(publisher, name).side_effect = getattr(memory, name)
+    return publisher
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from aurora.kernel.ids import AlertId, Uuid7Factory
-from aurora.kernel.models import TaskState
+from aurora.kernel.ids import AlertId, Uuid7Factory, VerdictId
+from aurora.kernel.models import AlertStatus, Decider, TaskState, Verdict, VerdictLabel
 from aurora.services.folding import Folded, fold_duplicates
-from aurora.storage.models import AlertEntityModel
+from aurora.storage.models import AlertEntityModel, AlertRecordModel
+from aurora.storage.triage import Conclusion, conclude
 from aurora.storage.unit_of_work import Storage
 from aurora.testing import ManualClock
 from tests.conftest import NOON
@@ -36,6 +37,20 @@ async def _claim(storage: Storage, clock: ManualClock, alerts: list[AlertId]) ->
         )
 
 
+async def _judge(storage: Storage, clock: ManualClock, ids: Uuid7Factory, alert_id: AlertId) -> None:
+    async with storage.writing() as transaction:
+        stored = await transaction.alerts.load(alert_id)
+        verdict = Verdict(
+            id=VerdictId(ids()),
+            alert_id=alert_id,
+            label=VerdictLabel.SUSPICIOUS,
+            confidence=0.9,
+            decided_by=Decider.ANALYST,
+            created_at=clock.now(),
+        )
+        await conclude(transaction, [Conclusion(stored, verdict, (), AlertStatus.TRIAGED)], now=clock.now())
+
+
 class FoldingContract:
     """Run by one class per database, which provides the `storage` fixture."""
 
@@ -52,6 +67,8 @@ class FoldingContract:
             occurrences = await transaction.alerts.occurrences(kept, limit=9)
             (outcome,) = await transaction.alerts.outcomes([folded])
             resolved = await transaction.alerts.resolve(str(folded))
+            joinable = await transaction.intake.open_alerts([stored.dedup_hash])
+        assert [each.id for each in joinable[stored.dedup_hash]] == [kept]
         assert result == Folded(folded=1, left=0)
         assert (stored.count, stored.first_seen, stored.last_seen) == (3, *APART)
         assert [each.alert["id"] for each in listed] == [kept]
@@ -83,7 +100,7 @@ class FoldingContract:
         assert [task.alert_id for task in tasks] == [kept]
         assert states == {"running": 1, "cancelled": 1}
 
-    async def test_what_is_being_triaged_stays_and_the_other_becomes_its_duplicate_or_neither_does(
+    async def test_an_alert_whose_triage_has_begun_stays_an_alert_of_its_own(
         self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
     ) -> None:
         kept, other = await _accepted(storage, clock, ids)
@@ -96,6 +113,40 @@ class FoldingContract:
             assert await transaction.tasks.succeeded([task], now=clock.now()) == {task.id}
         async with storage.reading() as transaction:
             assert {each.alert["id"] for each in await transaction.alerts.listed()} == {kept, other}
+
+    async def test_the_alert_that_was_judged_remains_even_if_it_is_the_later(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
+        earlier, judged = await _accepted(storage, clock, ids)
+        await _judge(storage, clock, ids, judged)
+
+        result = await fold_duplicates(storage, clock=clock)
+
+        async with storage.reading() as transaction:
+            stored = await transaction.alerts.load(judged)
+            (outcome,) = await transaction.alerts.outcomes([earlier])
+        assert result == Folded(folded=1, left=0)
+        assert (outcome.duplicate_of, stored.count, stored.first_seen) == (judged, 3, APART[0])
+
+    async def test_two_that_were_judged_stay_two(self, storage: Storage, clock: ManualClock, ids: Uuid7Factory) -> None:
+        for each in await _accepted(storage, clock, ids):
+            await _judge(storage, clock, ids, each)
+
+        assert await fold_duplicates(storage, clock=clock) == Folded(folded=0, left=1)
+
+    async def test_the_raw_text_of_what_was_folded_is_kept_with_its_record(
+        self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
+        _, folded = await _accepted(storage, clock, ids)
+        async with storage.reading() as transaction:
+            raw = (await transaction.alerts.load(folded)).raw
+
+        await fold_duplicates(storage, clock=clock)
+
+        async with storage.reading() as transaction:
+            query = select(AlertRecordModel.raw).where(AlertRecordModel.id == folded)
+            assert (await transaction.connection.scalar(query)).decode() == raw
+        assert APART[1].isoformat() in raw
 
     async def test_a_worker_that_races_for_the_task_wins_it_or_finds_it_cancelled(
         self, storage: Storage, clock: ManualClock, ids: Uuid7Factory

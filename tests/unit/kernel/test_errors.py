@@ -7,7 +7,9 @@ import pickle
 import pytest
 
 import aurora.bootstrap
+import aurora.dispatch.circuit
 import aurora.ingest.formats.registry
+import aurora.security.errors
 import aurora.storage.schema  # noqa: F401 - the tree is whole when whoever adds to it is imported
 from aurora.kernel.errors import AuroraError, RecordRejected
 
