@@ -10,6 +10,7 @@ import typer
 from aurora.cli._border import run
 from aurora.cli._help import OPTIONS, Command
 from aurora.cli._options import AsJson, Database
+from aurora.cli._report import ReportFile
 
 if TYPE_CHECKING:
     from aurora.bootstrap import Runtime
@@ -19,7 +20,7 @@ app = typer.Typer(add_completion=False, context_settings=OPTIONS)
 
 
 @app.command(cls=Command)
-def demo(as_json: AsJson = False, db: Database = None) -> None:
+def demo(as_json: AsJson = False, db: Database = None, report: ReportFile = None) -> None:
     """Triage a small sample that comes with Aurora: one attack over three products, from phishing to ransomware.
 
     Uses a database that is thrown away, unless --db names one to look around in afterwards.
@@ -29,6 +30,8 @@ def demo(as_json: AsJson = False, db: Database = None) -> None:
 
         aurora demo --db sqlite:///demo.db
 
+        aurora demo --report demo.html
+
         aurora demo --json | jq -r '[.verdict, .title] | @tsv'
     """
 
@@ -36,9 +39,11 @@ def demo(as_json: AsJson = False, db: Database = None) -> None:
         from tempfile import TemporaryDirectory
 
         from aurora.cli._options import settings_for
+        from aurora.cli._report import check_report
         from aurora.cli._triaging import triage_sources
         from aurora.demo import sample_sources
 
+        check_report(report)
         with ExitStack() as stack:
             url = db or f"sqlite:///{stack.enter_context(TemporaryDirectory(prefix='aurora-demo-'))}/demo.db"
             settings = settings_for(url)
@@ -47,6 +52,7 @@ def demo(as_json: AsJson = False, db: Database = None) -> None:
                 sample_sources(),
                 as_json=as_json,
                 named=True,
+                report=report,
                 after=lambda runtime, triaged: _story(runtime, triaged, kept=db is not None),
             )
 

@@ -105,6 +105,7 @@ def _account(accepted: Accepted, chunk: Chunk, known: Placed, placed: Placed) ->
     file = accepted.files[-1]
     accepted.read += chunk.read
     accepted.context.update(chunk.context)
+    accepted.by_file[file, "context"] += sum(chunk.context.values())
     accepted.formats.update({(file, format_id): count for format_id, count in chunk.formats.items()})
     for each in chunk.incoming:
         before = known.get(each.record.key)

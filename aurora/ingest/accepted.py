@@ -34,6 +34,8 @@ class Accepted:
     rejects: int = 0
     known: int = 0
     """Alerts and duplicates that an earlier command had accepted."""
+    by_file: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Records by (file, what became of them), in the words of `check`."""
     _records: bytearray = field(default_factory=bytearray)
 
     def add(self, record_id: UUID, alert_id: UUID) -> None:
@@ -41,12 +43,15 @@ class Accepted:
         self._records += record_id.bytes + alert_id.bytes + (len(self.files) - 1).to_bytes(4)
         if record_id == alert_id:
             self.alerts += 1
+            self.by_file[self.files[-1], "triaged"] += 1
         else:
             self.duplicates += 1
+            self.by_file[self.files[-1], "duplicate"] += 1
 
     def reject(self, record: RejectedRecord) -> None:
         """Note a record that cannot be used."""
         self.rejects += 1
+        self.by_file[record.file, "rejected"] += 1
         if len(self.rejected) < SHOWN:
             self.rejected.append(record)
 
