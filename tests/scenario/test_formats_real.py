@@ -22,6 +22,8 @@ EXPECTED = {
     "suricata_eve": ("suricata", 764, 0),
     "suricata_eve_attack_captures": ("suricata", 178, 1928),
     "microsoft_sentinel_securityalert": ("microsoft", 131, 0),
+    "zeek_apt29_day1": ("zeek", 2, 2138),
+    "zeek_zat": ("zeek", 2, 1864),
 }
 """File: format, alerts, records of context."""
 

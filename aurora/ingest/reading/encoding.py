@@ -29,7 +29,6 @@ _KNOWN = (
     (b"\xd4\xc3\xb2\xa1", "a packet capture; run Suricata over it and give its eve.json"),
     (b"\xa1\xb2\xc3\xd4", "a packet capture; run Suricata over it and give its eve.json"),
     (b"\x0a\x0d\x0d\x0a", "a packet capture; run Suricata over it and give its eve.json"),
-    (b"ElfFile\0", "a Windows event log; export it as JSON"),
 )
 
 
@@ -53,7 +52,7 @@ def why_binary(head: bytes) -> str | None:
         return "UTF-32 text; save it as UTF-8"
     if re.match(rb"\0?[\[{]\0", head):
         return "UTF-16 text without a byte order mark; save it as UTF-8"
-    if head.lstrip().startswith((b"{", b"[")):
+    if head.lstrip().startswith((b"{", b"[", b"#separator")):
         return None  # NUL bytes further on are the mark of a crash or a full disk; they cost their lines only
     if b"\0" in head:
         return "binary: it holds NUL bytes"

@@ -16,6 +16,10 @@ Reason = Literal[
     "too_deep",
     "truncated",
     "record_too_large",
+    "wrong_columns",
+    "bad_header",
+    "damaged_event",
+    "damaged_chunk",
     "empty_file",
     "binary_file",
     "unrecognised_file",
@@ -45,7 +49,7 @@ class RawRecord:
     """The path as found, or `-` for standard input; for people, not for opening."""
 
     line: int
-    """Line of the decompressed content where the record starts, from 1."""
+    """Line of the decompressed content where the record starts, from 1; in an event log, the record's number."""
 
     offset: int
     """Byte of the decompressed content where the record starts, from 0."""
@@ -54,10 +58,12 @@ class RawRecord:
     """SHA-256 (32 bytes) over the decompressed content from its start to the end of this record.
 
     The same content at the same place has the same key, whatever the path, the compression
-    or what is appended to the file later."""
+    or what is appended to the file later. In an event log, headers do not count."""
 
     raw: bytes
-    """The record as UTF-8, without blank space around it (transcoded if the file is UTF-16)."""
+    """The record as UTF-8, without blank space around it (transcoded if the file is UTF-16).
+
+    Of a row of a table, the object that it stands for as JSON: a row says little without its header."""
 
     document: dict[str, Any]
     """The parsed record: no duplicate keys, at most `MAX_DEPTH` levels, integers within 64 bits."""

@@ -1,8 +1,8 @@
 """Cut the text of a file into records, whatever shape the file has.
 
-Three shapes, which may follow each other in one file: an object a line (JSON lines, the
-fast path), objects over several lines or several on one line, and lists of objects, bare or
-in an envelope as `{"value": [...]}`. A record that is broken costs itself only: reading
+Four shapes, which may follow each other in one file: an object a line (JSON lines, the
+fast path), objects over several lines or several on one line, lists of objects, bare or
+in an envelope as `{"value": [...]}`, and the tables of Zeek. A record that is broken costs itself only: reading
 goes on at the next place where a record plausibly starts.
 """
 
@@ -15,6 +15,7 @@ from aurora.ingest.reading.parsing import parse, too_deep
 from aurora.ingest.reading.pieces import Pieces
 from aurora.ingest.reading.records import KEPT_BYTES, Fault, Item, RawRecord
 from aurora.ingest.reading.structure import Scan, scan
+from aurora.ingest.reading.zeek_tables import HEAD_BYTES, STARTS, ZeekTable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -28,11 +29,19 @@ _SPACE = re.compile(rb"[ \t\r]*+")
 _LIST_OF_OBJECTS = re.compile(rb"\[[ \t\r\n]*+[{\]]")
 _SCALAR = re.compile(rb'"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+"|[^,\]\n]++')
 _PAGING = rb'"(?:@?odata\.[\w.]++|@?nextLink|[cC]ount|[nN]extToken)"\s*+:\s*+(?:"[^"\\\n]*+"|[\w.+-]++)\s*+,\s*+'
-_ENVELOPE = re.compile(rb"\{\s*+(?:" + _PAGING + rb')*+"(?:value|[rR]ecords)"\s*+:\s*+\[(?=\s*+[{\]])')
-"""Lists as Microsoft Graph and Azure Monitor (`value`, `records`) and AWS CloudTrail (`Records`) export them."""
+_META = (
+    rb'"meta"\s*+:\s*+\{[^{}]*+(?:\{[^{}]*+\}[^{}]*+)*+\}\s*+,\s*+'
+    rb'(?:"errors"\s*+:\s*+(?:\[\s*+\]|null)\s*+,\s*+)?+"resources"'
+)
+_ENVELOPE = re.compile(
+    rb"\{\s*+(?:(?:" + _PAGING + rb')*+"(?:value|[rR]ecords|[fF]indings)"|' + _META + rb")\s*+:\s*+\[(?=\s*+[{\]])"
+)
+"""Lists as Microsoft Graph and Azure Monitor (`value`, `records`), AWS CloudTrail and GuardDuty (`Records`, `Findings`)
+and CrowdStrike (`meta`, `resources`) export them."""
 
+_LISTS = frozenset({"value", "records", "Records", "findings", "Findings", "resources"})
 _HEAD_BYTES = 4096  # links for paging can be long; an envelope shows itself within this
-_OPEN_OBJECT, _OPEN_LIST, _END_LIST, _NEWLINE = b"{[]\n"
+_OPEN_OBJECT, _OPEN_LIST, _END_LIST, _NEWLINE, _HEADER = b"{[]\n#"
 
 
 class Splitter:
@@ -67,6 +76,8 @@ class Splitter:
                 window.advance(window.pos + 1)
                 yield from self._list()
                 self._by_line = False
+            elif first == _HEADER and self._starts_table():
+                yield from ZeekTable(window, self._pieces, file=file, max_record_bytes=limit).items()
             else:
                 yield self._bad_line()
         if window.fault is not None:
@@ -177,6 +188,13 @@ class Splitter:
             pass
         return _LIST_OF_OBJECTS.match(window.data, window.pos) is not None
 
+    def _starts_table(self) -> bool:
+        """Say whether the line at the window's place is the first of a Zeek log's header."""
+        window = self._window
+        while len(window.data) - window.pos < HEAD_BYTES and window.more():
+            pass
+        return STARTS.match(window.data, window.pos) is not None
+
     def _list(self) -> Generator[Item, None, bool]:
         """Read records up to the closing bracket; give back whether there was one."""
         window = self._window
@@ -241,7 +259,7 @@ def _no_end(outcome: Scan, length: int) -> Fault:
 
 
 def _may_be_envelope(document: dict[str, Any]) -> bool:
-    return "value" in document or "records" in document or "Records" in document
+    return not _LISTS.isdisjoint(document)
 
 
 def _indentation(gap: bytes, window: Window) -> bytes | None:
