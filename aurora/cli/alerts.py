@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -22,6 +23,7 @@ app = typer.Typer(
 VerdictName = Literal["malicious", "suspicious", "needs_review", "benign"]
 SeverityName = Literal["critical", "high", "medium", "low", "info"]
 StatusName = Literal["new", "triaged", "investigating", "escalated", "resolved", "false_positive"]
+ExportName = Literal["ocsf", "csv"]
 
 AlertRef = Annotated[
     str,
@@ -114,6 +116,130 @@ def show(alert: AlertRef, as_json: AsJson = False, db: Database = None) -> None:
             write_json(described)
         else:
             print_details(out(), described)
+        return DONE
+
+    run(work)
+
+
+@app.command(cls=Command)
+def report(
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", metavar="FILE", show_default=False, help="Write the page to this file.")
+    ],
+    verdict: Annotated[
+        VerdictName | None,
+        typer.Option(
+            metavar="VERDICT", help="Only alerts with this verdict: malicious, suspicious, needs_review or benign."
+        ),
+    ] = None,
+    severity: Annotated[
+        SeverityName | None,
+        typer.Option(metavar="SEVERITY", help="Only alerts of this severity: critical, high, medium, low or info."),
+    ] = None,
+    status: Annotated[
+        StatusName | None,
+        typer.Option(
+            metavar="STATUS",
+            help="Only alerts in this state: new, triaged, investigating, escalated, resolved or false_positive.",
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only alerts of this product family, such as suricata or microsoft."),
+    ] = None,
+    db: Database = None,
+) -> None:
+    """Write a report of stored alerts for people: one HTML page that needs nothing else, to read, print or send.
+
+    The worst alerts stand first, with their claims, the evidence for them, and what was not checked.
+
+    Examples:
+        aurora alerts report --output alerts.html
+
+        aurora alerts report --verdict malicious --source microsoft --output worst.html
+    """
+
+    async def work() -> int:
+        from aurora.cli._options import opened
+        from aurora.cli._report import check_report, report_alerts
+
+        check_report(output)
+        async with opened(db) as runtime:
+            await report_alerts(
+                runtime, {"verdict": verdict, "severity": severity, "status": status, "source": source}, output
+            )
+        return DONE
+
+    run(work)
+
+
+@app.command(cls=Command)
+def export(
+    *,
+    format: Annotated[
+        ExportName,
+        typer.Option(
+            metavar="FORMAT",
+            show_default=False,
+            help="ocsf: a Detection Finding of OCSF a line, as JSON; csv: a table that spreadsheets open safely.",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", show_default=False, help="Write to this file instead of stdout."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    verdict: Annotated[
+        VerdictName | None,
+        typer.Option(
+            metavar="VERDICT", help="Only alerts with this verdict: malicious, suspicious, needs_review or benign."
+        ),
+    ] = None,
+    severity: Annotated[
+        SeverityName | None,
+        typer.Option(metavar="SEVERITY", help="Only alerts of this severity: critical, high, medium, low or info."),
+    ] = None,
+    status: Annotated[
+        StatusName | None,
+        typer.Option(
+            metavar="STATUS",
+            help="Only alerts in this state: new, triaged, investigating, escalated, resolved or false_positive.",
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only alerts of this product family, such as suricata or microsoft."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, show_default=False, help="Export so many at most.")] = None,
+    db: Database = None,
+) -> None:
+    """Export alerts with their verdicts for other programs, the newest first.
+
+    Duplicates are counted with the alert they repeat. A file takes its place only when it is complete.
+
+    Examples:
+        aurora alerts export --format ocsf --verdict malicious | gzip > findings.jsonl.gz
+
+        aurora alerts export --format csv --output alerts.csv
+    """
+
+    async def work() -> int:
+        from aurora.cli._export import write_export
+        from aurora.cli._options import opened
+        from aurora.cli._show import installed_version
+        from aurora.services.export import exported
+
+        async with opened(db) as runtime:
+            pieces = exported(
+                runtime.storage,
+                format=format,
+                version=installed_version(),
+                filters={"verdict": verdict, "severity": severity, "status": status, "source": source},
+                limit=limit,
+                attack=runtime.knowledge.attack,
+            )
+            await write_export(pieces, output, force=force)
         return DONE
 
     run(work)

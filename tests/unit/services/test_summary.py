@@ -18,6 +18,7 @@ def outcome(number: int, label: str = "malicious", severity: str = "high", **mor
         "label": label,
         "confidence": 0.9,
         "decided_by": "rules",
+        "decided_name": "rules@1",
         "degraded": False,
         "run_id": None,
         "techniques": [],
@@ -82,9 +83,10 @@ def test_of_many_alerts_only_the_worst_are_kept():
 
 def test_alerts_whose_triage_failed_are_named_but_a_correction_of_one_is_not():
     summary = Summary()
-    summary.add(outcome(1, "needs_review", degraded=True))
-    summary.add(outcome(2, "needs_review", degraded=True, decided_by="analyst"))
+    summary.add(outcome(1, "needs_review", degraded=True, decided_name="fallback"))
+    summary.add(outcome(2, "needs_review", degraded=True, decided_by="analyst", decided_name="fallback"))
     summary.add(outcome(3, verdict=None))
+    summary.add(outcome(4, "benign", degraded=True))  # without its model, but done
 
     assert [each.line for each in summary.failed] == [1]
     assert summary.corrected == 1
