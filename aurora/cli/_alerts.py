@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from aurora.cli._show import block, heading, percent, plain, plural, severity, table, tail, verdict, when
+from aurora.kernel.models.verdict import FALLBACK
 from aurora.services.outcomes import told
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def _facts(console: Console, alert: Mapping[str, Any]) -> None:
         ("techniques", ", ".join(alert["techniques"])),
         ("claimed", ", ".join(alert["claimed_techniques"])),
         ("decided by", f"{alert['decided_by']} {alert['decided_name']}" if alert["decided_by"] else "nobody yet"),
+        ("model", _model(alert["model"])),
         ("case", f"{case['case_id']} {case['title']}" if case else ""),
         ("run", alert["run_id"]),
         ("entities", "\n".join(_pairs(alert["entities"]))),
@@ -104,7 +106,23 @@ def _facts(console: Console, alert: Mapping[str, Any]) -> None:
     grid.show_header = False
     console.print(grid)
     if alert["degraded"]:
-        console.print(Text("degraded: this verdict is a fallback", style="yellow"))
+        why = (
+            "triage failed"
+            if alert["decided_name"] == FALLBACK
+            else "no opinion of the model, so the rules decided alone"
+        )
+        console.print(Text(f"degraded: {why}", style="yellow"))
+
+
+def _model(use: Mapping[str, Any] | None) -> str:
+    if use is None:
+        return ""
+    cost = "price unknown" if use["cost_usd"] is None else f"{float(use['cost_usd']):.4f} USD"
+    return (
+        f"{use['model']} with {use['prompt']}: {plural(use['calls'], 'call', 'calls')}, "
+        f"{plural(use['tool_calls'], 'look-up', 'look-ups')}, {use['input_tokens']:,} tokens in, "
+        f"{use['output_tokens']:,} out, {cost}"
+    )
 
 
 def _pairs(values: Iterable[Mapping[str, str]]) -> list[str]:

@@ -89,6 +89,20 @@ def _print(console: Console, details: dict[str, Any]) -> None:
             took = "" if each["took_ms"] is None else f"{each['took_ms']:.1f} ms"
             steps.add_row(str(each["step"]), plain(each["node"]), each["time"].replace("T", " ").rstrip("Z"), took)
         console.print(steps)
+    if details["answers"]:
+        heading(console, "Journal: what models and tools answered")
+        answers = table("in", "", "who", "tokens in", "out", "took", "sha256", right=("tokens in", "out", "took"))
+        for each in details["answers"]:
+            answers.add_row(
+                plain(f"{each['scope']} {each['number']}"),
+                each["kind"],
+                plain(each["name"]),
+                "" if each["input_tokens"] is None else f"{each['input_tokens']:,}",
+                "" if each["output_tokens"] is None else f"{each['output_tokens']:,}",
+                "" if each["took_ms"] is None else f"{each['took_ms']:,} ms",
+                Text(each["answer_sha256"][:12], style="dim"),
+            )
+        console.print(answers)
     if details["verdict"]:
         heading(console, "Verdict")
         found = details["verdict"]

@@ -127,12 +127,15 @@ async def replay(recording: Recording, spec: GraphSpec, context: RunContext, jou
         async for event in graph.compile(name=spec.id).astream(
             input_of(recording.task), config, context=context, stream_mode="debug"
         ):
-            if event["type"] == "task_result":
+            if event["type"] == "task_result" and not event["payload"]["error"]:
                 _compare(recording, spec, found, event["step"], event["payload"])
                 if found.difference:
                     break
     except ReplayDiffers as differs:
         found.difference = differs.message
+    except Exception as error:  # noqa: BLE001 - the content of today may not be able to work with the record
+        last = found.steps[-1].node if found.steps else "the input"
+        found.difference = f"after {last} a node raised {type(error).__name__}, which it did not in the run"
     found.answers = journal.answers
     if found.is_equal:
         found.difference = _unfinished(recording, found) or _unasked(journal)

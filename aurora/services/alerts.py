@@ -44,6 +44,7 @@ async def describe_alert(storage: Storage, alert: str) -> Document:
         "reason": verdict.get("reason"),
         "score": verdict.get("score"),
         "decided_name": verdict.get("decided_name"),
+        "model": verdict.get("model"),
         "contributions": [_contribution(each) for each in ranked(verdict.get("contributions", ()))],
         "dropped": [dict(each) for each in verdict.get("dropped", ())],
         "fields": [{"id": f"f{number}", **field} for number, field in enumerate(row["fields"], start=1)],

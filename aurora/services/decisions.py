@@ -67,7 +67,7 @@ async def decide_alert(
         raise InputError(f"a decision needs a reason of 1 to {LONGEST_REASON} characters")
     async with storage.writing() as transaction:
         alert_id = await transaction.alerts.resolve(alert)
-        if await transaction.tasks.unsettled([alert_id]):
+        if await transaction.tasks.unsettled(alerts=[alert_id]):
             raise Conflict("the alert is still being triaged; decide when it has its verdict", alert_id=str(alert_id))
         stored = await transaction.alerts.load(alert_id)
         before, verdict = await _corrected(

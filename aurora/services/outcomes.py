@@ -9,6 +9,7 @@ from uuid import UUID
 
 from aurora.kernel.models import Decider
 from aurora.kernel.models.alert import moment
+from aurora.kernel.models.verdict import FALLBACK
 from aurora.storage.repositories.alerts import Outcome
 
 ANALYST_RULE = "analyst"
@@ -61,7 +62,7 @@ def ranked(contributions: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]
 
 def has_failed(verdict: Mapping[str, Any] | None) -> bool:
     """Tell whether the verdict only says that triage could not be done."""
-    return bool(verdict) and verdict["degraded"] and verdict["decided_by"] == Decider.RULES  # type: ignore[index]
+    return verdict is not None and (verdict["decided_by"], verdict["decided_name"]) == (Decider.RULES, FALLBACK)
 
 
 def told(value: datetime | None) -> str | None:

@@ -23,6 +23,7 @@ async def run_details(storage: Storage, run: str) -> Document:
         row = await transaction.runs.get(run_id)
         steps = await transaction.runs.steps(row["thread_id"])
         verdict = await transaction.verdicts.of_run(run_id)
+        asked = await transaction.journal.account(run_id)
     listed, before = [], None
     for step in steps:
         listed.append(
@@ -48,6 +49,7 @@ async def run_details(storage: Storage, run: str) -> Document:
         "finished": told(row["finished_at"]),
         "outcome": row["outcome"],
         "steps": listed,
+        "answers": [_answer(each) for each in asked],
         "verdict": None if verdict is None else _verdict(verdict),
     }
 
@@ -55,6 +57,23 @@ async def run_details(storage: Storage, run: str) -> Document:
 def _node(task_path: str) -> str:
     """Return the node of a LangGraph task path: `~__pregel_pull, assess` is `assess`, `__start__` is `start`."""
     return task_path.rpartition(",")[2].strip().strip("_")
+
+
+def _answer(row: dict[str, Any]) -> Document:
+    cost = row["cost_usd"]
+    return {
+        "scope": row["scope"],
+        "number": row["number"],
+        "kind": row["kind"],
+        "name": row["name"],
+        "request_sha256": row["request_sha256"].hex(),
+        "answer_sha256": row["answer_sha256"].hex(),
+        "input_tokens": row["input_tokens"],
+        "output_tokens": row["output_tokens"],
+        "cost_usd": None if cost is None else float(cost),
+        "took_ms": row["took_ms"],
+        "time": told(row["created_at"]),
+    }
 
 
 def _verdict(row: dict[str, Any]) -> Document:
@@ -65,4 +84,5 @@ def _verdict(row: dict[str, Any]) -> Document:
         "decided_by": row["decided_by"],
         "decided_name": row["decided_name"],
         "degraded": row["degraded"],
+        "model": row["model"],
     }
