@@ -23,6 +23,27 @@ Database = Annotated[
     ),
 ]
 
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="PROVIDER:NAME",
+        show_default=False,
+        help="Chat model, such as openai:gpt-5-mini or ollama:qwen3:8b; aurora model list shows the providers. "
+        "Without it: AURORA_MODEL__NAME, then aurora.toml, then none.",
+    ),
+]
+
+ModelUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--model-url",
+        metavar="URL",
+        show_default=False,
+        help="Base URL of the model's server, where it is not the provider's own, such as http://127.0.0.1:8080/v1.",
+    ),
+]
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, and nothing else.")]
 
 
@@ -40,6 +61,11 @@ def settings_for(db: str | None, **overrides: Any) -> Settings:
     settings = load_settings(**overrides)
     log_to(err(), settings.observability.log_level)
     return settings
+
+
+def model_overrides(model: str | None, url: str | None) -> dict[str, str]:
+    """Return what `--model` and `--model-url` set, as overrides for `settings_for`."""
+    return {name: value for name, value in {"model__name": model, "model__url": url}.items() if value is not None}
 
 
 @asynccontextmanager

@@ -41,6 +41,7 @@ def print_summary(console: Console, told: Told) -> None:
     _verdicts(console, told.summary)
     _worst(console, told.summary)
     _cases(console, told.summary)
+    _models(console, told.summary)
     _failed(console, told.summary)
     _rejected(console, told)
     _account(console, told)
@@ -75,6 +76,23 @@ def _verdicts(console: Console, summary: Summary) -> None:
     console.print(grid)
     if summary.corrected:
         console.print(f"{plural(summary.corrected, 'verdict is', 'verdicts are')} an analyst's")
+
+
+def _models(console: Console, summary: Summary) -> None:
+    for name, tally in summary.models.items():
+        cost = "price unknown" if tally.cost_usd is None else f"{tally.cost_usd:.4f} USD"
+        console.print(
+            Text.assemble(
+                "\nmodel ",
+                plain(name, style="bold"),
+                f": {plural(tally.calls, 'call')}, "
+                f"{tally.input_tokens:,} tokens in, {tally.output_tokens:,} out, {cost}",
+            )
+        )
+        if tally.unheard:
+            verdicts = plural(tally.unheard, "verdict is", "verdicts are")
+            text = f"{verdicts} degraded: no opinion of the model that could be used, so the rules decided alone"
+            console.print(Text(text, style="yellow"))
 
 
 def _worst(console: Console, summary: Summary) -> None:

@@ -10,12 +10,15 @@ from aurora.cli._border import DONE, INCOMPLETE
 from aurora.cli._json import write_json
 from aurora.cli._options import database_shown
 from aurora.cli._progress import Bars
+from aurora.cli._report import report_input
 from aurora.cli._show import complain, err, log_to, out, plural
 from aurora.cli._summary import Told, print_summary
 from aurora.services.outcomes import has_failed, outcome_document
 from aurora.services.summary import outcomes, summarise
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from aurora.ingest.pipeline import Triaged
     from aurora.ingest.reading import Source
     from aurora.settings import Settings
@@ -30,6 +33,7 @@ async def triage_sources(
     hint: str | None = None,
     as_json: bool = False,
     named: bool = False,
+    report: Path | None = None,
     after: After | None = None,
 ) -> int:
     """Triage sources, print what came of it, and return the exit status.
@@ -40,6 +44,7 @@ async def triage_sources(
         hint: Id of the format that all records have.
         as_json: Print each record as a line of JSON instead of a summary.
         named: The database was named by `--db`, so the commands that are suggested must name it too.
+        report: File that a report for people is written to.
         after: Prints more below the summary, instead of suggestions.
     """
     async with open_runtime(settings) as runtime:
@@ -72,6 +77,8 @@ async def triage_sources(
             print_summary(out(), told)
             if after is not None:
                 await after(runtime, triaged)
+        if report is not None:
+            await report_input(runtime, triaged.accepted, report, as_json=as_json)
     rejected, unrecognised = triaged.accepted.rejects, not triaged.accepted.read
     return INCOMPLETE if rejected or failed or triaged.failed or unrecognised else DONE
 

@@ -9,7 +9,7 @@ import typer
 
 from aurora.cli._border import run
 from aurora.cli._help import OPTIONS, Command
-from aurora.cli._options import AsJson, Database
+from aurora.cli._options import AsJson, Database, ModelName, ModelUrl, model_overrides
 from aurora.cli._report import ReportFile
 
 if TYPE_CHECKING:
@@ -20,7 +20,14 @@ app = typer.Typer(add_completion=False, context_settings=OPTIONS)
 
 
 @app.command(cls=Command)
-def demo(as_json: AsJson = False, db: Database = None, report: ReportFile = None) -> None:
+def demo(
+    *,
+    as_json: AsJson = False,
+    db: Database = None,
+    report: ReportFile = None,
+    model: ModelName = None,
+    model_url: ModelUrl = None,
+) -> None:
     """Triage a small sample that comes with Aurora: one attack over three products, from phishing to ransomware.
 
     Uses a database that is thrown away, unless --db names one to look around in afterwards.
@@ -46,7 +53,7 @@ def demo(as_json: AsJson = False, db: Database = None, report: ReportFile = None
         check_report(report)
         with ExitStack() as stack:
             url = db or f"sqlite:///{stack.enter_context(TemporaryDirectory(prefix='aurora-demo-'))}/demo.db"
-            settings = settings_for(url)
+            settings = settings_for(url, **model_overrides(model, model_url))
             return await triage_sources(
                 settings,
                 sample_sources(),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aurora.cli._border import run
 from aurora.cli._help import OPTIONS, Command
-from aurora.cli._options import AsJson, Database
+from aurora.cli._options import AsJson, Database, ModelName, ModelUrl, model_overrides
+from aurora.cli._report import ReportFile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 app = typer.Typer(add_completion=False, context_settings=OPTIONS)
 
@@ -20,6 +22,7 @@ STOPPED = "what is done is kept; run the same command again to go on"
 
 @app.command(cls=Command)
 def triage(
+    *,
     paths: Annotated[
         list[str],
         typer.Argument(
@@ -47,6 +50,9 @@ def triage(
             help="Alerts triaged at the same time; 8 unless set otherwise. Verdicts do not depend on it.",
         ),
     ] = None,
+    report: ReportFile = None,
+    model: ModelName = None,
+    model_url: ModelUrl = None,
 ) -> None:
     """Turn alert files into verdicts that show their evidence.
 
@@ -57,24 +63,49 @@ def triage(
     Examples:
         aurora triage eve.json
 
-        aurora triage logs/ 'old/*.xz' --db sqlite:///soc.db
+        aurora triage logs/ 'old/*.xz' --db sqlite:///soc.db --report triage.html
 
         zcat eve.json.gz | aurora triage - --json | jq .verdict
 
+        aurora triage eve.json --model ollama:qwen3:8b
+
+    With --model a chat model gives its opinion of each alert, too. It may make a verdict worse; milder only with
+    evidence that the rules accept. Whatever becomes of it, every alert gets a verdict.
+
     Exit status: 0 every alert has its verdict; 1 something was rejected, failed or not recognised; 2 usage.
     """
-    run(lambda: _triage(paths, format_id=format_id, as_json=as_json, db=db, jobs=jobs), when_stopped=STOPPED)
+    run(
+        lambda: _triage(
+            paths,
+            format_id=format_id,
+            as_json=as_json,
+            db=db,
+            report=report,
+            overrides=({} if jobs is None else {"triage__jobs": jobs}) | model_overrides(model, model_url),
+        ),
+        when_stopped=STOPPED,
+    )
 
 
-async def _triage(paths: Sequence[str], *, format_id: str, as_json: bool, db: str | None, jobs: int | None) -> int:
+async def _triage(
+    paths: Sequence[str],
+    *,
+    format_id: str,
+    as_json: bool,
+    db: str | None,
+    report: Path | None,
+    overrides: Mapping[str, Any],
+) -> int:
     import sys
 
     from aurora.cli._options import settings_for
+    from aurora.cli._report import check_report
     from aurora.cli._triaging import triage_sources
     from aurora.ingest.formats.registry import Formats
     from aurora.ingest.reading import discover
 
-    settings = settings_for(db, **({} if jobs is None else {"triage__jobs": jobs}))
+    check_report(report)
+    settings = settings_for(db, **overrides)
     hint = None if format_id == "auto" else Formats().by_id(format_id).id
     sources = discover(paths, stdin=getattr(sys.stdin, "buffer", None))
-    return await triage_sources(settings, sources, hint=hint, as_json=as_json, named=db is not None)
+    return await triage_sources(settings, sources, hint=hint, as_json=as_json, named=db is not None, report=report)

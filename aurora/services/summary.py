@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -34,6 +35,31 @@ class CaseFile:
 
 
 @dataclass(slots=True)
+class ModelTally:
+    """What one model was asked for the verdicts of an input."""
+
+    heard: int = 0
+    """Verdicts that it had a part in."""
+    unheard: int = 0
+    """Verdicts that it should have had a part in; they are degraded."""
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: Decimal | None = Decimal(0)
+    """`None`: its price is not known."""
+
+    def add(self, use: Mapping[str, Any], *, heard: bool) -> None:
+        """Count the model's part in one verdict: a `ModelUse` as JSON."""
+        self.heard += heard
+        self.unheard += not heard
+        self.calls += use["calls"]
+        self.input_tokens += use["input_tokens"]
+        self.output_tokens += use["output_tokens"]
+        cost = use["cost_usd"]
+        self.cost_usd = None if cost is None or self.cost_usd is None else self.cost_usd + Decimal(cost)
+
+
+@dataclass(slots=True)
 class Summary:
     """Verdicts counted, the worst alerts, the cases. Each alert counts once, however often it occurred."""
 
@@ -47,6 +73,8 @@ class Summary:
     """The first alerts whose triage failed."""
     corrected: int = 0
     """Alerts whose verdict is an analyst's."""
+    models: dict[str, ModelTally] = field(default_factory=dict)
+    """What was asked of each model."""
 
     def add(self, outcome: Outcome) -> None:
         """Count an alert."""
@@ -55,6 +83,8 @@ class Summary:
             return
         self.verdicts[verdict["label"], outcome.alert["severity"]] += 1
         self.corrected += verdict["decided_by"] == "analyst"
+        if use := verdict["model"]:
+            self.models.setdefault(use["model"], ModelTally()).add(use, heard=not verdict["degraded"])
         if has_failed(verdict) and len(self.failed) < self.most:
             self.failed.append(outcome)
         case_id = outcome.alert["case_id"]

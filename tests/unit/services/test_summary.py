@@ -19,6 +19,7 @@ def outcome(number: int, label: str = "malicious", severity: str = "high", **mor
         "confidence": 0.9,
         "decided_by": "rules",
         "decided_name": "rules@1",
+        "model": None,
         "degraded": False,
         "run_id": None,
         "techniques": [],
@@ -130,3 +131,15 @@ def test_an_analysts_word_stands_before_stronger_weights():
     rules = [{"rule": "a.b", "weight": 3.0}, {"rule": "c.d", "weight": -20.0}, {"rule": "analyst", "weight": 0.0}]
 
     assert [each["rule"] for each in ranked(rules)] == ["analyst", "c.d", "a.b"]
+
+
+def test_what_models_were_asked_is_summed_up_by_model():
+    summary = Summary()
+    use = {"calls": 2, "input_tokens": 100, "output_tokens": 10, "cost_usd": "0.01"}
+    summary.add(outcome(1, "benign", model={"model": "openai:a", **use}))
+    summary.add(outcome(2, "benign", model={"model": "openai:a", **use}, degraded=True))
+    summary.add(outcome(3, "benign", model={"model": "ollama:b", **use, "cost_usd": None}))
+
+    tally = summary.models["openai:a"]
+    assert (tally.heard, tally.unheard, tally.calls, str(tally.cost_usd)) == (1, 1, 4, "0.02")
+    assert summary.models["ollama:b"].cost_usd is None
