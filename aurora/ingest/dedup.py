@@ -44,6 +44,24 @@ def joinable(candidates: Iterable[SeenT], at: datetime, *, window: timedelta) ->
     return max(fitting, key=lambda each: each.last_seen, default=None)
 
 
+def overlapping(candidates: Iterable[SeenT], *, window: timedelta) -> list[list[SeenT]]:
+    """Return the groups of those that are one alert by the rule of `joinable`, the earliest first; none of one.
+
+    Alerts a few days apart become one when an occurrence from between arrives late: it joins the later
+    one, whose window then reaches the earlier.
+    """
+    groups: list[list[SeenT]] = []
+    end: datetime | None = None
+    for each in sorted(candidates, key=lambda seen: seen.first_seen):
+        if end is not None and each.first_seen <= end + window:
+            groups[-1].append(each)
+            end = max(end, each.last_seen)
+        else:
+            groups.append([each])
+            end = each.last_seen
+    return [group for group in groups if len(group) > 1]
+
+
 def join(seen: Seen, at: datetime) -> None:
     """Count a further occurrence."""
     seen.count += 1

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aurora.ingest.reading.decompress import content, is_compressed
 from aurora.ingest.reading.encoding import SNIFFED_BYTES, as_utf8, encoding_of, restorer, why_binary
+from aurora.ingest.reading.event_log import MAGIC, EventLog
 from aurora.ingest.reading.records import Item, RawRecord, Reason, RejectedRecord
 from aurora.ingest.reading.splitting import Splitter
 from aurora.ingest.reading.window import Window
@@ -30,7 +31,7 @@ def read(
     """Yield every record of `source`, and a rejected one for every piece that is none.
 
     JSON lines, objects over several lines, one list of objects (bare or in an envelope), in
-    UTF-8 or UTF-16, plain or compressed. Memory is bounded by a few times `max_record_bytes`,
+    UTF-8 or UTF-16, plain or compressed; or a Windows event log. Memory is bounded by a few times `max_record_bytes`,
     whatever the size of the file. An empty file gives one rejected record `empty_file`, one
     that is no text `binary_file`. If the first 100 pieces are no objects, the file is given
     up with `unrecognised_file`, whose message says how much was left unread.
@@ -51,7 +52,13 @@ def read(
 
 
 def _records(name: str, stored: _Stored, max_record_bytes: int) -> Iterator[Item]:
-    window, why = _open_window(stored)
+    head, texts = _open(stored)
+    if head.startswith(MAGIC):
+        yield from EventLog(texts, file=name, max_record_bytes=max_record_bytes).items()
+        return
+    encoding = encoding_of(head)
+    window = Window(texts if encoding == "utf-8" else as_utf8(texts, encoding), restore=restorer(encoding))
+    why = why_binary(head[:SNIFFED_BYTES])
     if why is not None:
         window.more()
         yield _given_up(name, window, "binary_file", f"the file is {why}", stored)
@@ -73,8 +80,8 @@ def _records(name: str, stored: _Stored, max_record_bytes: int) -> Iterator[Item
         yield RejectedRecord(name, window.line, offset, window.key(window.pos), b"", 0, "empty_file", message)
 
 
-def _open_window(stored: _Stored) -> tuple[Window, str | None]:
-    """Return the window over the text, and what the file is if it is no text."""
+def _open(stored: _Stored) -> tuple[bytes, Iterator[bytes]]:
+    """Return what the content starts with, enough to tell what it is, and the content from its start."""
     blocks = content(stored.read)
     head, failure = b"", None
     try:
@@ -82,11 +89,7 @@ def _open_window(stored: _Stored) -> tuple[Window, str | None]:
             head += block
     except RecordRejected as cut:
         failure = cut
-    encoding = encoding_of(head)
-    texts = _replay(head, failure, blocks)
-    if encoding != "utf-8":
-        texts = as_utf8(texts, encoding)
-    return Window(texts, restore=restorer(encoding)), why_binary(head[:SNIFFED_BYTES])
+    return head, _replay(head, failure, blocks)
 
 
 def _replay(head: bytes, failure: RecordRejected | None, blocks: Iterator[bytes]) -> Iterator[bytes]:
