@@ -17,9 +17,16 @@ COMMANDS = {
     "triage": (ALERTS, "Turn alert files into verdicts that show their evidence."),
     "alerts": (ALERTS, "List alerts, look at one with everything known of it, correct a verdict."),
     "runs": (ALERTS, "Show what a run of a graph did, step by step."),
+    "replay": (ALERTS, "Run a run again from its journal and compare every step, byte by byte."),
+    "run": (INSIDE, "Run any graph on any input, durably, and show the state that it ends with."),
     "graph": (INSIDE, "Show the graphs: as a drawing in the terminal or as SVG."),
-    "content": (INSIDE, "List and check graphs, rules, enrichers, formats and plugins."),
+    "new": (INSIDE, "Write a new agent, tool, graph or plugin, with its test."),
+    "model": (INSIDE, "List providers of chat models, and find out what a model can do."),
+    "content": (INSIDE, "List, show and check graphs, agents, tools, rules, enrichers, formats and plugins."),
     "db": (INSIDE, "Create, upgrade and check the database."),
+    "config": (INSIDE, "Show every setting with its value and where it was set."),
+    "doctor": (INSIDE, "Check the installation; say what is missing and which command mends it."),
+    "completion": (INSIDE, "Print the script that makes bash, zsh or fish complete commands and options."),
 }
 """Panel and summary of each command; its module has the same name. A test holds the modules to it."""
 

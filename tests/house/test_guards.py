@@ -67,6 +67,25 @@ class TestNoLiveModel:
         with pytest.raises(LiveModelForbidden, match=r"langchain_provider\.chat\.ChatProvider"):
             live()
 
+    @pytest.mark.integration
+    def test_a_provider_model_may_be_built_for_a_server_on_this_machine_only(self) -> None:
+        from langchain_core.language_models.fake_chat_models import FakeListChatModel
+
+        live = type("Live", (FakeListChatModel,), {"__module__": "langchain_provider.chat"})
+
+        assert live(responses=[], base_url="http://127.0.0.1:8080/v1")
+        for url in ("https://api.openai.com/v1", "http://127.0.0.1.evil.example/v1", None):
+            with pytest.raises(LiveModelForbidden):
+                live(responses=[], base_url=url)
+
+    def test_a_provider_model_for_this_machine_is_for_integration_tests(self) -> None:
+        from langchain_core.language_models.fake_chat_models import FakeListChatModel
+
+        live = type("Live", (FakeListChatModel,), {"__module__": "langchain_provider.chat"})
+
+        with pytest.raises(LiveModelForbidden):
+            live(responses=[], base_url="http://127.0.0.1:8080/v1")
+
     def test_a_scripted_model_answers(self) -> None:
         from langchain_core.language_models.fake_chat_models import FakeListChatModel
 
