@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from aurora.bootstrap import open_runtime
-from aurora.dispatch.recorded import NotReplayable
 from aurora.discovery import Content, discover_content
+from aurora.dispatch.recorded import NotReplayable
 from aurora.ingest.reading import Source
 from aurora.settings import load_settings
 from aurora.storage.models import JournalModel, TaskModel
@@ -61,10 +61,10 @@ async def ended(database: str) -> dict[str, Any]:
 
 
 async def rows(database: str, statement: Any) -> list[Any]:
-    async with open_runtime(load_settings(environ={}, database={"url": database})) as runtime:
-        async with runtime.storage.writing() as transaction:
-            result = await transaction.connection.execute(statement)
-            return list(result.all()) if result.returns_rows else []
+    settings = load_settings(environ={}, database={"url": database})
+    async with open_runtime(settings) as runtime, runtime.storage.writing() as transaction:
+        result = await transaction.connection.execute(statement)
+        return list(result.all()) if result.returns_rows else []
 
 
 async def replayed(database: str, document: Mapping[str, Any], **given: Any) -> dict[str, Any]:
@@ -188,7 +188,9 @@ class TestDifferent:
 
         found = await replayed(database, document)
 
-        assert "the run asked model scripted:model in 6.assess/triage, call 11; the replay did not" in found["difference"]
+        assert found["difference"] == (
+            "the run asked model scripted:model in 6.assess/triage, call 11; the replay did not"
+        )
 
     async def test_a_run_that_has_not_ended_is_not_replayed(self, database, ended) -> None:
         await rows(database, update(TaskModel).values(state="running"))

@@ -109,8 +109,8 @@ async def test_a_budget_that_is_used_up_never_closes_an_alert(database) -> None:
 
 async def journalled(url: str) -> tuple[int, int]:
     """Return how many answers a database keeps, and how many bytes they take."""
-    async with open_runtime(load_settings(environ={}, database={"url": url})) as runtime:
-        async with runtime.storage.reading() as transaction:
-            sizes = func.length(JournalModel.request) + func.length(JournalModel.answer)
-            row = (await transaction.connection.execute(select(func.count(), func.sum(sizes)))).one()
+    settings = load_settings(environ={}, database={"url": url})
+    async with open_runtime(settings) as runtime, runtime.storage.reading() as transaction:
+        sizes = func.length(JournalModel.request) + func.length(JournalModel.answer)
+        row = (await transaction.connection.execute(select(func.count(), func.sum(sizes)))).one()
     return row[0], row[1] or 0
