@@ -19,6 +19,7 @@ from aurora.storage.models import AlertModel, Base, CPSDeviceModel, IOCModel
 from aurora.testing import ManualClock, MemoryPublisher
 
 pytest_plugins = [
+    "aurora.testing.fixtures",
     "tests.plugins.no_network",
     "tests.plugins.no_live_model",
     "tests.plugins.databases",

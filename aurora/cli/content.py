@@ -18,16 +18,16 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     context_settings=OPTIONS,
-    help="List and check graphs, rules, enrichers, formats and plugins.",
+    help="List, show and check graphs, agents, tools, rules, enrichers, formats and plugins.",
 )
 
-Kind = Literal["graph", "agent", "rule", "enricher", "format"]
+Kind = Literal["graph", "agent", "tool", "rule", "enricher", "format"]
 
 
 @app.command("list", cls=Command)
 def list_content(
     kind: Annotated[
-        Kind | None, typer.Option(metavar="KIND", help="Only this kind: graph, agent, rule, enricher or format.")
+        Kind | None, typer.Option(metavar="KIND", help="Only this kind: graph, agent, tool, rule, enricher or format.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -81,6 +81,41 @@ def list_content(
                 )
             )
         console.print(plain(plural(len(items), "item"), style="dim"))
+        return DONE
+
+    run(work)
+
+
+@app.command(cls=Command)
+def show(
+    id: Annotated[str, typer.Argument(metavar="ID", show_default=False, help="Id of a graph, agent, tool, …")],
+    kind: Annotated[
+        Kind | None,
+        typer.Option(metavar="KIND", help="Its kind, where several kinds have something of that id."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one thing in full: an agent's prompt, tools and form of answer; a tool's arguments; what a rule weighs.
+
+    Examples:
+        aurora content show past_alerts
+
+        aurora content show triage --kind agent
+    """
+
+    async def work() -> int:
+        from aurora.cli._content import print_spec
+        from aurora.cli._json import write_json
+        from aurora.cli._options import settings_for
+        from aurora.cli._show import out
+        from aurora.services.content import described, find
+
+        content = _found(settings_for(None).content.trusted_plugins)
+        document = described(find(content, id, kind=kind), content)
+        if as_json:
+            write_json(document)
+        else:
+            print_spec(out(), document)
         return DONE
 
     run(work)
