@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 def main() -> None:
     """Write every page that has changed, and say which."""
     sys.path.insert(0, str(ROOT))
-    from scripts import docs_permissions, docs_rules, docs_settings  # noqa: PLC0415 - found through the path set above
+    from scripts import docs_how_to, docs_permissions, docs_rules, docs_settings  # noqa: PLC0415 - on the path set above
 
     pages = {ROOT / each.PAGE: each.text() for each in (docs_permissions, docs_rules, docs_settings)}
     command_line = runpy.run_path(str(ROOT / "scripts" / "docs_cli.py"))
@@ -22,6 +22,7 @@ def main() -> None:
         if not page.exists() or page.read_text(encoding="utf-8") != text:
             page.write_text(text, encoding="utf-8")
             print(f"wrote {page.relative_to(ROOT)}")
+    docs_how_to.main()
 
 
 if __name__ == "__main__":
