@@ -7,7 +7,7 @@ whatever the order of the evidence. `docs/explanation/verdicts.md` tells the rea
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from agents.opinion import RULE as MODEL
@@ -27,7 +27,8 @@ BENIGN = -5.0
 """A third as likely as not, about 24 per cent."""
 
 _LEAST, _MOST = 0.05, 0.99  # rules are never certain, and never worthless
-_HEARSAY = (MODEL, "memory.machine")  # what machines said is no reason to believe a machine
+# What machines said is no reason to believe a machine; what the product rates stands in every alert, true or not.
+_NO_REASON = (MODEL, "memory.machine", "severity.product")
 _METHOD = "2"  # raise it when counting, thresholds or verification change
 
 
@@ -70,9 +71,9 @@ def verify(
 
     Dropped are claims without evidence or with evidence that is not there; lowering claims that rest
     only on what the adversary may have written; lowering claims of a model unless a rule that lowers, too,
-    accepts some of their evidence; techniques that ATT&CK does not know (older ids become
-    the current ones). Of the rest, the strongest raise and the strongest lowering of each theme count;
-    the others stay, visible, with weight 0. So the weights of what is kept add up to the score.
+    accepts some of their evidence (they weigh no more than that rule does); techniques that ATT&CK does not
+    know (older ids become the current ones). Of the rest, the strongest raise and the strongest lowering of
+    each theme count; the others stay, visible, with weight 0. So the weights of what is kept add up to the score.
     """
     kept: list[Contribution] = []
     dropped: dict[tuple[str, str], DroppedClaim] = {}
@@ -98,25 +99,15 @@ def verify(
                     drop(technique, "ATT&CK does not know this technique")
             techniques = tuple(sorted({known for known in current.values() if known}))
             kept.append(each if techniques == each.techniques else each.model_copy(update={"techniques": techniques}))
-    accepted = {
-        cited for each in kept if each.weight < 0 and each.rule not in _HEARSAY for cited in each.claim.evidence
-    }
-    for each in [each for each in kept if each.rule == MODEL]:
-        if each.weight < 0 and accepted.isdisjoint(each.claim.evidence):
-            kept.remove(each)
-            drop(
-                str.__str__(each.claim.text),
-                "a model's word makes a verdict milder only with evidence that a rule accepts as a reason to",
-            )
-    return _counted(kept), tuple(dropped.values())
+    return _counted(list(_leaning(kept, drop))), tuple(dropped.values())
 
 
 def decide(view: TriageView, kept: Sequence[Contribution], *, unfinished: str = "") -> Decision:
     """Return the label that the weights of verified contributions come to.
 
     At least 13 decibans: malicious; at least 5: suspicious; at most -5: benign; between: needs_review.
-    A severe alert (high, critical) is benign only with a contribution that closes; without one, or
-    without any evidence at all, a person must look. So they must where work was left `unfinished`: the words
+    A severe alert (high, critical) is benign only with a contribution that closes, and only by the weight of
+    the rules: what a model takes off closes none. Otherwise, or without any evidence at all, a person must look. So they must where work was left `unfinished`: the words
     say why, and what would have been benign needs review.
 
     The confidence comes from the score alone, p = 1 / (1 + 10^(-score / 10)): p for malicious and
@@ -125,6 +116,7 @@ def decide(view: TriageView, kept: Sequence[Contribution], *, unfinished: str = 
     score = round(sum(each.weight for each in kept), 1) + 0.0  # + 0.0: no negative zero
     p = 1.0 / (1.0 + 10.0 ** (-max(-200.0, min(200.0, score)) / 10.0))
     closes = any(each.closes and each.weight < 0 for each in kept)
+    taken_off = sum(each.weight for each in kept if each.rule == MODEL and each.weight < 0)
     why = ""
     if not kept:
         label, why = VerdictLabel.NEEDS_REVIEW, "There is no evidence that a rule could weigh"
@@ -134,6 +126,12 @@ def decide(view: TriageView, kept: Sequence[Contribution], *, unfinished: str = 
         label = VerdictLabel.SUSPICIOUS
     elif score > BENIGN:
         label = VerdictLabel.NEEDS_REVIEW
+    elif view.alert.severity.is_severe and score - taken_off > BENIGN:
+        label = VerdictLabel.NEEDS_REVIEW
+        why = (
+            f"The evidence speaks for benign ({score:+.1f} decibans) only with the word of a model, which closes "
+            f"no alert rated {view.alert.severity.value}"
+        )
     elif view.alert.severity.is_severe and not closes:
         label = VerdictLabel.NEEDS_REVIEW
         why = (
@@ -166,6 +164,26 @@ def _reason(label: VerdictLabel, score: float, kept: Sequence[Contribution]) -> 
     told = "; ".join(str.__str__(each.claim.text) for each in strongest[:2]) or str.__str__(kept[0].claim.text)
     opening = {VerdictLabel.NEEDS_REVIEW: "Not enough either way"}.get(label, label.value.capitalize())
     return f"{opening} ({score:+.1f} decibans): {told}"
+
+
+def _leaning(kept: Sequence[Contribution], drop: Callable[[str, str], None]) -> Iterator[Contribution]:
+    """Yield what holds; a model's claim that lowers leans on a rule that does, and weighs no more than it."""
+    reasons: dict[str, float] = {}
+    for each in kept:
+        if each.weight < 0 and each.rule not in _NO_REASON:
+            reasons |= {cited: min(each.weight, reasons.get(cited, 0.0)) for cited in each.claim.evidence}
+    for each in kept:
+        if each.rule != MODEL or each.weight >= 0:
+            yield each
+            continue
+        leans_on = min(reasons.get(cited, 0.0) for cited in each.claim.evidence)
+        if leans_on == 0:
+            drop(
+                str.__str__(each.claim.text),
+                "a model's word makes a verdict milder only with evidence that a rule accepts as a reason to",
+            )
+        else:
+            yield each.model_copy(update={"weight": max(each.weight, leans_on)})
 
 
 def _counted(kept: Sequence[Contribution]) -> tuple[Contribution, ...]:

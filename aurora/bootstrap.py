@@ -186,6 +186,7 @@ async def open_worker(runtime: Runtime, *, jobs: int | None = None) -> AsyncIter
             graphs=content.graphs,
             context=context,
             read_ahead=ports.read_ahead,
+            journals=journals,
             clock=runtime.clock,
             ids=runtime.ids,
         )

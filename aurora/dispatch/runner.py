@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from aurora.storage.checkpoints.saver import AuroraSaver
+    from aurora.storage.journal import JournalStore
 
 
 def input_of(task: Task) -> dict[str, Any]:
@@ -37,6 +38,7 @@ class DurableRunner:
         graphs: Mapping[str, GraphSpec],
         context: Callable[[Task], RunContext],
         read_ahead: Callable[[Sequence[AlertId]], Awaitable[None]],
+        journals: JournalStore,
         clock: Clock,
         ids: IdFactory,
     ) -> None:
@@ -45,6 +47,7 @@ class DurableRunner:
         self._compiled: dict[str, Any] = {}
         self._context = context
         self._read_ahead = read_ahead
+        self._journals = journals
         self._clock = clock
         self._ids = ids
 
@@ -63,10 +66,10 @@ class DurableRunner:
         graph = self._graph(spec)
         started = self._clock.now()
         config = self._config(task)
+        context = self._context(task)
         try:
-            state = await graph.ainvoke(
-                await self._input(task, config), config, context=self._context(task), durability="sync"
-            )
+            given = await self._input(task, config, has_model=context.agents.model is not None)
+            state = await graph.ainvoke(given, config, context=context, durability="sync")
         finally:
             await self._saver.flush(task.thread_id, epoch=task.epoch)
         return Finished(task, spec.outcome(state)[:32], spec.version, started, self._clock.now())
@@ -100,12 +103,14 @@ class DurableRunner:
         )
         await context.recorder.record(task, verdict, observables=alert.observables)
 
-    async def _input(self, task: Task, config: RunnableConfig) -> dict[str, Any] | None:
+    async def _input(self, task: Task, config: RunnableConfig, *, has_model: bool) -> dict[str, Any] | None:
         """Return the input of a fresh run, or `None` to go on from the last checkpoint."""
         # Not the attempt: a task that was handed back is claimed again without a new one.
-        if task.epoch > 1 and await self._saver.aget_tuple(config) is not None:
-            return None
-        return input_of(task)
+        last = await self._saver.aget_tuple(config) if task.epoch > 1 else None
+        if task.epoch > 1 and not has_model:
+            # The attempt before may have had one. What it was answered in steps still to be done is not asked now.
+            await self._journals.forget(task, after_step=-1 if last is None else last.metadata.get("step", -1))
+        return input_of(task) if last is None else None
 
     def _config(self, task: Task) -> RunnableConfig:
         from aurora.storage.checkpoints.saver import EPOCH, FRESH, TASK_ID  # noqa: PLC0415 - imports langgraph

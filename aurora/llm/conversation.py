@@ -22,7 +22,7 @@ from aurora.kernel.untrusted import UntrustedText
 from aurora.llm import house
 from aurora.llm.budget import Budget
 from aurora.llm.errors import BudgetExceeded, ModelError, ModelGarbled, ModelRefused, ModelTimeout
-from aurora.llm.framing import frame
+from aurora.llm.framing import disarmed, frame
 from aurora.llm.open import OpenModel
 from aurora.llm.request import Json, Message, ModelRequest, Reply, ToolCall
 from aurora.llm.structured import Unusable, answer_schema, described, parse_answer
@@ -116,15 +116,16 @@ class Conversation:
             try:
                 reply = await self._ask(tools=self._toolbox.schemas)
             except ModelGarbled:  # no thoughts, then
-                break
-            if reply.text.strip():
-                self._thoughts.append(reply.text[:_LONGEST_TURN])
+                self._say("assistant", house.NO_NOTES)
+                return
+            thought = reply.text[:_LONGEST_TURN].strip()
+            if thought:
+                self._thoughts.append(thought)
             calls = reply.calls if self._toolbox.schemas else ()
             if not calls:
-                break
+                self._say("assistant", disarmed(thought) or house.NO_NOTES)
+                return
             await self._round(reply, calls)
-        if self._messages[-1]["role"] != "tool":
-            self._say("assistant", self._thoughts[-1] if self._thoughts else house.NO_NOTES)
 
     async def answer(self) -> BaseModel:
         """Return the model's answer.
@@ -145,7 +146,7 @@ class Conversation:
             try:
                 return parse_answer(reply.text, form)
             except Unusable as unusable:
-                self._say("assistant", reply.text[:_LONGEST_TURN] or house.NO_NOTES)
+                self._say("assistant", disarmed(reply.text[:_LONGEST_TURN]) or house.NO_NOTES)
                 faults = [{"field": each.field, "problem": each.problem} for each in unusable.faults]
                 if reply.is_cut:
                     faults.append({"field": "", "problem": "it was cut off before its end: be much shorter"})
@@ -158,7 +159,7 @@ class Conversation:
     async def _round(self, reply: Reply, calls: tuple[ToolCall, ...]) -> None:
         """Carry out the calls of one reply, in order, and say what came of each."""
         self._budget.spend(rounds=1)
-        turn: Message = {"role": "assistant", "text": reply.text[:_LONGEST_TURN], "calls": []}
+        turn: Message = {"role": "assistant", "text": disarmed(reply.text[:_LONGEST_TURN]), "calls": []}
         self._messages.append(turn)
         results: list[Message] = []
         for call in calls:
@@ -166,7 +167,7 @@ class Conversation:
             # What the provider calls it is drawn at random.
             number = f"call-{self._tool_calls}"
             name = call.name if self._toolbox.find(call) else UNKNOWN
-            turn["calls"].append({"id": number, "name": name, "arguments": call.arguments or {}})
+            turn["calls"].append({"id": number, "name": name, "arguments": _quotable(call.arguments or {})})
             results.append({"role": "tool", "call": number, "text": await self._call(call)})
         if reply.more_calls:
             note = f"{reply.more_calls:,} more calls were not carried out: too many at a time"
@@ -287,6 +288,15 @@ class Conversation:
         usd = None if stated is None else Decimal(stated)
         self._cost = None if usd is None or self._cost is None else self._cost + usd
         self._budget.spend(calls=int(was_asked), tokens=tokens_in + tokens_out, usd=usd, took=took)
+
+
+def _quotable(value: Any) -> Any:
+    """Return the arguments of a call as the model may be shown them again."""
+    if isinstance(value, str):
+        return disarmed(value)
+    if isinstance(value, dict):
+        return {disarmed(key): _quotable(each) for key, each in value.items()}
+    return [_quotable(each) for each in value] if isinstance(value, list) else value
 
 
 def _problem(words: str) -> str:

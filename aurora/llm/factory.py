@@ -94,6 +94,9 @@ def build_model(settings: ModelSettings) -> BuiltModel:
         raise ConfigError(
             f"the client of {provider.id} does not accept these settings ({type(error).__name__})", provider=provider.id
         ) from None
+    if provider.wire == "anthropic":
+        # Its client would follow a redirect and take the alert along, and has no option against that.
+        chat._async_client._client.follow_redirects = False  # noqa: SLF001 - see above
     return BuiltModel(chat=chat, provider=provider, model=model, url=url, price=price)
 
 
@@ -170,6 +173,7 @@ def _google(model: str, url: str | None, key: SecretStr | None, settings: ModelS
         "max_output_tokens": settings.max_output_tokens,
         "timeout": settings.deadline.total_seconds(),
         "max_retries": 1,  # attempts in all: zero means its own default
+        "client_args": {"follow_redirects": False},  # it would take the key along, to any host
         "cache": False,
     }
 

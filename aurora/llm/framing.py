@@ -21,10 +21,11 @@ _NAME = re.compile(r"[a-z][a-z_]{0,31}")
 # words in square brackets (`[INST]`), and JSON never has a capital letter after a bracket of its own. The rest is
 # what `kernel.untrusted` makes visible, and more that is invisible; JSON itself escapes line breaks.
 _ESCAPED = re.compile(
-    r"[<>&`\x7f-\x9f\xad\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff"
-    r"\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
-    "\U000e0000-\U000e0fff]|\\[(?=/?[A-Z])"
+    r"[<>&`\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    r"\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]|\\[(?=/?[A-Z])"
 )
+_TURN = re.compile(r"<(?=[|/\w\uff5c])|\[(?=/?[A-Z])")
 _DEEPEST = 24
 _LONGEST_KEY = 200
 _SHRINKS = ((8000, 400), (4000, 200), (2000, 100), (1000, 60), (500, 40), (200, 25), (80, 12), (40, 6))
@@ -48,6 +49,15 @@ def frame(name: str, document: Any, *, limit: int = MAX_CHARS) -> str:
     if not _NAME.fullmatch(name) or limit < 200:
         raise ValueError(f"name={name!r} must be lower-case letters, and limit={limit!r} at least 200")
     return "\n".join([f"<{name}>", _content(document, limit), f"</{name}>"])
+
+
+def disarmed(text: str) -> str:
+    """Return what a model wrote, to be shown to it again as its own turn, without tokens that end one.
+
+    A model that quotes an attacker would else carry `<|im_start|>system` out of the frame: some servers read
+    control tokens wherever they stand.
+    """
+    return _TURN.sub(_escape, text)
 
 
 def _content(document: Any, limit: int) -> str:

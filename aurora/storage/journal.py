@@ -45,6 +45,17 @@ class JournalStore:
             task, read=self._read, write=lambda entry: self._group.submit((task, entry)), place=self._place
         )
 
+    async def forget(self, task: Task, *, after_step: int) -> None:
+        """Drop the answers of steps that a run has still to do, because nobody will ask for them again.
+
+        Raises:
+            LeaseLost: another worker owns the run; nothing was dropped.
+        """
+        async with self._storage.writing() as transaction:
+            if task.id not in await transaction.tasks.hold([task]):
+                raise LeaseLost("another worker owns this task now", task_id=str(task.id), epoch=task.epoch)
+            await transaction.journal.forget(task.run_id, after_step=after_step)
+
     async def _read(self, task: Task) -> Sequence[Entry]:
         async with self._storage.reading() as transaction:
             return await transaction.journal.of_run(task.run_id)

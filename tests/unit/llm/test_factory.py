@@ -71,14 +71,37 @@ def test_the_key_of_another_address_is_never_left_to_the_client(monkeypatch: pyt
     """A client that is given none reads the environment by itself, and sends the key to any address."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-canary")
     given: dict[str, Any] = {}
-    module = SimpleNamespace(ChatAnthropic=lambda **options: given.update(options))
-    monkeypatch.setattr(factory, "is_installed", lambda _: True)
-    monkeypatch.setattr(factory.importlib, "import_module", lambda _: module)
+    pretend(monkeypatch, "ChatAnthropic", given)
 
     build_model(ModelSettings(name="anthropic:claude", url="https://proxy.example/"))
 
     assert given["api_key"].get_secret_value() == "none"
     assert given["max_retries"] == 0
+
+
+def test_clients_of_others_follow_no_redirect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Google's takes its key along to whatever host a server names, Anthropic's takes the prompt."""
+    given: dict[str, Any] = {}
+    http = pretend(monkeypatch, "ChatAnthropic", given)
+    build_model(ModelSettings(name="anthropic:claude", api_key="sk-canary"))
+    assert http.follow_redirects is False
+
+    pretend(monkeypatch, "ChatGoogleGenerativeAI", given)
+    build_model(ModelSettings(name="google:gemini", api_key="sk-canary"))
+    assert given["client_args"] == {"follow_redirects": False}
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, name: str, given: dict[str, Any]) -> Any:
+    """Install a client that notes what it is given; return its HTTP client, made as that of Anthropic is."""
+    http = SimpleNamespace(follow_redirects=True)
+
+    def client(**options: Any) -> Any:
+        given.update(options)
+        return SimpleNamespace(_async_client=SimpleNamespace(_client=http))
+
+    monkeypatch.setattr(factory, "is_installed", lambda _: True)
+    monkeypatch.setattr(factory.importlib, "import_module", lambda _: SimpleNamespace(**{name: client}))
+    return http
 
 
 def test_no_model_is_told_how_to_name_one() -> None:

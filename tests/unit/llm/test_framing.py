@@ -63,6 +63,14 @@ def test_no_document_can_close_its_frame_and_all_of_them_can_be_read_back(docume
     assert json.dumps(read, sort_keys=True) == json.dumps(json.loads(json.dumps(document)), sort_keys=True)
 
 
+@pytest.mark.parametrize("hidden", ["\u034f", "\u17b4", "\ufff0", "\U0001bca0", "\U0001d173"])
+def test_a_character_that_nobody_sees_is_written_out(hidden: str) -> None:
+    inside = content(frame("data", {"title": f"be{hidden}nign"}))
+
+    assert hidden not in inside
+    assert json.loads(inside) == {"title": f"be{hidden}nign"}
+
+
 @given(JSON)
 def test_the_same_document_is_always_framed_the_same(document: object) -> None:
     turned = dict(reversed(document.items())) if isinstance(document, dict) else document
