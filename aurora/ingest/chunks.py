@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from aurora.ingest.dedup import fingerprint, join, joinable
+from aurora.ingest.formats.base import Format
 from aurora.ingest.formats.registry import Formats
 from aurora.ingest.reading import RawRecord, RejectedRecord
 from aurora.ingest.reading.records import KEPT_BYTES
@@ -59,6 +60,8 @@ class Preparer:
         self._formats = formats
         self._ids = ids
         self._hint = hint
+        self._last: str | None = None
+        """Id of the format of the record before: the next one is mostly of the same."""
 
     def prepare(self, items: Iterable[RawRecord | RejectedRecord]) -> Chunk:
         """Tell alerts from context, and both from what cannot be used."""
@@ -72,11 +75,15 @@ class Preparer:
         return chunk
 
     def _tell(self, chunk: Chunk, record: RawRecord) -> None:
-        recognised = self._formats.by_id(self._hint) if self._hint else self._formats.detect(record.document)
+        if self._hint:
+            recognised: Format | None = self._formats.by_id(self._hint)
+        else:
+            recognised = self._formats.detect(record.document, hint=self._last)
         if recognised is None:
             message = "no known format matches this record; `aurora content list --kind format` shows the formats"
             chunk.rejects.append((self._ids(), _rejected(record, "unknown_format", message), None))
             return
+        self._last = recognised.id
         chunk.formats[recognised.id] += 1
         kind = recognised.context(record.document)
         if kind is not None:

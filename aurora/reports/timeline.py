@@ -21,6 +21,10 @@ _STEPS = (
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 _TOP, _FOOT, _LEFT, _RIGHT = 12, 26, 44, 8
+_SPACING = 70
+"""Between marks of the time axis."""
+_CHARACTER, _GAP = 6.4, 10
+"""Width of a character in the marks' 11 units, rather too wide for any system's font, and room between two texts."""
 _DRAWN = 0.97
 """Share of the alerts that must be drawn."""
 _LEAST = 2.0
@@ -169,17 +173,18 @@ def _counts_shown(top: int) -> list[int]:
 
 
 def _marks(begin: int, end: int, step: int, slot: float, width: int) -> Iterator[tuple[float, str, str]]:
-    """Yield marks at most every hundred units, each at the beginning of a bar."""
-    every = max(1, ceil(100 / slot))
+    """Yield marks, each at the beginning of a bar; one whose text would touch its neighbour's is left out."""
+    every = max(1, ceil(_SPACING / slot))
     days = (end - begin) * step > 2 * _DAY
-    before = ""
+    before, free = "", 0.0
     for number in range(begin, end, every):
         moment = _moment(number * step)
         day = f"{moment.day} {moment:%b %Y}" if step >= 7 * _DAY or number == begin else f"{moment.day} {moment:%b}"
         text = day if days and step >= _DAY else f"{moment:%H:%M}" if day == before else f"{day}, {moment:%H:%M}"
-        before = f"{moment.day} {moment:%b}" if number == begin else day
         x = _LEFT + (number - begin) * slot
-        if x <= width - 60:
+        if free <= x <= width - len(text) * _CHARACTER:
+            before = f"{moment.day} {moment:%b}" if number == begin else day
+            free = x + len(text) * _CHARACTER + _GAP
             yield round(x, 1), text, "start"
 
 

@@ -55,6 +55,8 @@ _LONGEST: Final = 32_000
 """Characters of a cell: spreadsheets cut at 32,767, and in the middle of what Excel then takes for a new row."""
 _BETWEEN: Final = "; "
 _BLANKS: Final = re.compile(r"[\r\n\t\v\f\x1c-\x1f\x85\u2028\u2029]+")
+_HARMLESS: Final = re.compile(rf"[A-Za-z0-9][ -~]{{0,{_LONGEST - 1}}}")
+"""What `defused` leaves as it is: most cells, told in a tenth of the time."""
 _FORMULA: Final = frozenset("=+-@\u2212")
 """What begins a formula; the last is the minus sign of typography, which has no plain form in Unicode."""
 _QUOTES: Final = "\"'`\u2018\u2019\u201c\u201d\u00b4\uff02\uff07"
@@ -79,6 +81,8 @@ def defused(value: object) -> str:
     some in full-width or superscript form ("CSV Injection", OWASP).
     """
     text = "" if value is None else str.__str__(value) if isinstance(value, str) else str(value)
+    if not text or _HARMLESS.fullmatch(text):
+        return text
     shown = clean(_BLANKS.sub(" ", text[:_LONGEST]))[:_LONGEST]
     return f"'{shown}" if _is_formula(text) or _is_formula(shown) else shown
 

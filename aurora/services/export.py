@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -19,6 +19,13 @@ from aurora.storage.unit_of_work import Storage
 
 ExportFormat = Literal["ocsf", "csv"]
 
+_UNTOLD = frozenset(
+    {"affected_assets", "alert_id", "asset_type", "assigned_agent", "batch_id", "batch_seq", "dedup_hash", "group_id"}
+    | {"metadata", "raw_log", "tenant"}
+)
+_WITHOUT: Mapping[ExportFormat, frozenset[str]] = {"ocsf": _UNTOLD, "csv": _UNTOLD | {"evidence", "fields"}}
+"""Columns that an export does not tell."""
+
 
 async def exported(
     storage: Storage,
@@ -28,7 +35,7 @@ async def exported(
     filters: Mapping[str, str | None] | None = None,
     limit: int | None = None,
     attack: AttackKnowledge | None = None,
-) -> AsyncIterator[tuple[int, str]]:
+) -> AsyncGenerator[tuple[int, str], None]:
     """Yield the export piece by piece: how many alerts it holds, and its text.
 
     The newest alerts come first, duplicates are counted with the alert they repeat. Some hundred alerts are in
@@ -46,7 +53,7 @@ async def exported(
         yield 0, _csv.header()
     left = limit
     async with storage.reading() as transaction:
-        async for page in transaction.alerts.matching(**(filters or {})):
+        async for page in transaction.alerts.matching(**(filters or {}), without=_WITHOUT[format]):
             outcomes = page if left is None else page[:left]
             wanted = sorted({each.alert["case_id"] for each in outcomes if each.alert["case_id"] is not None})
             cases = await transaction.cases.by_id(wanted)

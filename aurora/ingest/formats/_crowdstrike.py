@@ -5,10 +5,8 @@ Who wrote what is told in `aurora.ingest.formats.crowdstrike`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from aurora.ingest.formats import _microsoft as microsoft
-from aurora.ingest.formats._draft import Draft
+from aurora.ingest.formats._draft import CACHED, MAX_ITEMS, Draft, cached_field
 from aurora.ingest.formats.base import Document
 from aurora.kernel.evidence import Provenance
 from aurora.kernel.models import EntityType, ObservableType
@@ -119,43 +117,64 @@ _FILES = (
 class Part:
     """One object of a record: a detection, a behaviour, a device."""
 
-    __slots__ = ("draft", "path", "values")
+    __slots__ = ("_told", "draft", "path", "values")
 
     def __init__(self, draft: Draft, values: Document, path: str) -> None:
         self.draft = draft
         self.values = values
         self.path = path
+        self._told = {
+            key: value
+            for key, value in values.items()
+            if (
+                len(value) > _LONGEST_UNTOLD or value.strip().lower() not in _UNTOLD
+                if value.__class__ is str
+                else value is not None
+            )
+        }
+        """What says something: asked for a hundred times a record, so found out once."""
 
     def key(self, keys: Keys) -> str:
         """Return the first of the names whose value says something, empty if none does."""
-        values = self.values
+        told = self._told
         for key in keys:
-            if key in values:
-                value = values[key]
-                if value.__class__ is str:
-                    if len(value) > _LONGEST_UNTOLD or value.strip().lower() not in _UNTOLD:
-                        return key
-                elif value is not None:
-                    return key
+            if key in told:
+                return key
         return ""
 
     def text(self, *keys: str) -> str:
         """Return the first scalar among those names that says something."""
-        key = self.key(keys)
-        return self.draft.text(self.values[key], f"{self.path}/{key}").strip() if key else ""
+        told = self._told
+        for key in keys:
+            if key in told:
+                return self.draft.text(told[key], f"{self.path}/{key}").strip()
+        return ""
 
     def take(self, keys: Keys, name: str, provenance: Provenance) -> str:
         """Keep that scalar as the field `name`; return its text."""
-        key = self.key(keys)
-        return self.draft.keep(name, self.values[key], provenance, f"{self.path}/{key}") if key else ""
+        told = self._told
+        for key in keys:
+            if key in told:
+                value, fields = told[key], self.draft.fields
+                if value.__class__ is str and 0 < len(value) <= CACHED and len(fields) < MAX_ITEMS:
+                    # What `keep` does with short text, without the call: most values of most records.
+                    fields.append(cached_field(name, value, provenance, f"{self.path}/{key}"))
+                    text: str = value
+                    return text
+                return self.draft.keep(name, value, provenance, f"{self.path}/{key}")
+        return ""
 
     def take_all(self, rows: Rows) -> None:
         """Keep every scalar that `rows` name."""
-        values = self.values
+        told, path, draft, fields = self._told, self.path, self.draft, self.draft.fields
         for keys, name, provenance in rows:
             for key in keys:
-                if key in values:
-                    self.take(keys, name, provenance)
+                if key in told:
+                    value = told[key]
+                    if value.__class__ is str and 0 < len(value) <= CACHED and len(fields) < MAX_ITEMS:
+                        fields.append(cached_field(name, value, provenance, f"{path}/{key}"))  # as in `take`
+                    else:
+                        draft.keep(name, value, provenance, f"{path}/{key}")
                     break
 
     def part(self, key: str) -> Part:
@@ -163,17 +182,19 @@ class Part:
         path = f"{self.path}/{key}"
         return Part(self.draft, self.draft.table(self.values, key, path), path)
 
-    def parts(self, *keys: str) -> Iterator[Part]:
-        """Yield the objects of every list of those names."""
+    def parts(self, *keys: str) -> list[Part]:
+        """Return the objects of every list of those names."""
+        found = []
         for key in keys:
             if key not in self.values:
                 continue
             path = f"{self.path}/{key}"
             for number, item in enumerate(self.draft.items(self.values, key, path)):
                 if isinstance(item, dict):
-                    yield Part(self.draft, item, f"{path}/{number}")
+                    found.append(Part(self.draft, item, f"{path}/{number}"))
                 else:
                     self.draft.unread(f"{path}/{number}")
+        return found
 
 
 def tell_detection(part: Part) -> None:

@@ -30,7 +30,7 @@ Row = tuple[str, str, Provenance, str]
 """Key in an object of the record, name of the field, who wrote it, JSON pointer."""
 
 _NOTHING: Final[Document] = {}
-_CACHED: Final = 256
+CACHED: Final = 256
 """Longest value that the caches keep: longer ones rarely repeat, and 8,192 of these are 2 MiB."""
 _TECHNIQUE = re.compile(r"T[01]\d{3}(?:\.\d{3})?")
 _BLANK = " \t\r\n\u200b\ufeff"
@@ -101,15 +101,15 @@ class Draft:
     def keep(self, name: str, value: object, provenance: Provenance, path: str) -> str:
         """Keep a scalar as the field `name`; return its text, empty where there is none."""
         fields = self.fields
-        if isinstance(value, str) and 0 < len(value) <= _CACHED and len(fields) < MAX_ITEMS:
-            fields.append(_cached_field(name, value, provenance, path))
+        if isinstance(value, str) and 0 < len(value) <= CACHED and len(fields) < MAX_ITEMS:
+            fields.append(cached_field(name, value, provenance, path))
             return value
         text = self.text(value, path)
         if text:
             if len(fields) >= MAX_ITEMS:
                 self._cut["fields"] = None
             else:
-                build = _cached_field if len(text) <= _CACHED else _field
+                build = cached_field if len(text) <= CACHED else _field
                 fields.append(build(name, text, provenance, path))
         return text
 
@@ -123,9 +123,9 @@ class Draft:
         fields = self.fields
         for key, name, provenance, path in rows:
             value = parent.get(key)
-            if value.__class__ is str and 0 < len(value) <= _CACHED and len(fields) < MAX_ITEMS:
+            if value.__class__ is str and 0 < len(value) <= CACHED and len(fields) < MAX_ITEMS:
                 # What `keep` does with short text, without the call: most values of most records.
-                fields.append(_cached_field(name, value, provenance, path))
+                fields.append(cached_field(name, value, provenance, path))
             elif value is not None:
                 self.keep(name, value, provenance, path)
 
@@ -137,7 +137,7 @@ class Draft:
         if len(self._entities) >= MAX_ITEMS:
             self._cut["entities"] = None
         else:
-            build = _cached_entity if len(value) <= _CACHED else _entity
+            build = _cached_entity if len(value) <= CACHED else _entity
             self._entities[key] = build(kind, value, provenance, role)
 
     def has(self, kind: EntityType) -> bool:
@@ -148,7 +148,7 @@ class Draft:
         """Note a technical value in any spelling; return it in canonical form, `None` if it is not of that type."""
         if not value:
             return None
-        found = (_cached_observable if len(value) <= _CACHED else observable)(kind, value, provenance)
+        found = (_cached_observable if len(value) <= CACHED else observable)(kind, value, provenance)
         if found is not None:
             key = (kind, found.value)
             if key not in self._observables:
@@ -194,7 +194,7 @@ class Draft:
             text = self.text(claim, path).strip()
             if not text:
                 continue
-            current = _current(text[:_CACHED])
+            current = _current(text[:CACHED])
             if current in self._techniques:
                 continue
             if current is not None:
@@ -285,7 +285,7 @@ def _entity(kind: EntityType, value: str, provenance: Provenance, role: str) -> 
 
 
 # The models are frozen, so one object may serve many alerts: 0.2 µs instead of 1.4 µs a field.
-_cached_field = lru_cache(maxsize=8192)(_field)
+cached_field = lru_cache(maxsize=8192)(_field)
 _cached_entity = lru_cache(maxsize=8192)(_entity)
 _cached_observable = lru_cache(maxsize=8192)(observable)
 

@@ -66,11 +66,8 @@ _CONTEXT: Columns = (
 
 def tell_action(action: Table) -> None:
     """Note the call, connection, request or attempt that set off the finding."""
-    if not action:
-        return
-    for key, tell in _ACTIONS:
-        if action.has(key):
-            tell(action.table(key))
+    for key in action.given(_ACTIONS):
+        _ACTIONS[key](action.table(key))
 
 
 def tell_runtime(runtime: Table) -> None:
@@ -264,11 +261,11 @@ def _file(found: Table, key: str) -> None:
         microsoft.tell_hash(found.draft, kind, digest, pointer=found.path("Hash"))
 
 
-_ACTIONS = (
-    ("NetworkConnectionAction", _connection),
-    ("PortProbeAction", _probes),
-    ("DnsRequestAction", _dns),
-    ("AwsApiCallAction", _call),
-    ("KubernetesApiCallAction", _kubernetes_call),
-    ("RdsLoginAttemptAction", _login),
-)
+_ACTIONS = {
+    "NetworkConnectionAction": _connection,
+    "PortProbeAction": _probes,
+    "DnsRequestAction": _dns,
+    "AwsApiCallAction": _call,
+    "KubernetesApiCallAction": _kubernetes_call,
+    "RdsLoginAttemptAction": _login,
+}

@@ -40,13 +40,23 @@ _DATABASE_USER: Columns = (
     ("Database", "database.name", A),
     ("AuthMethod", "authentication.method", S),
 )
-_BY_ARN = (
-    ("EksClusterDetails", "Arn", "Name"),
-    ("EcsClusterDetails", "Arn", "Name"),
-    ("RdsDbInstanceDetails", "DbInstanceArn", "DbInstanceIdentifier"),
-    ("RdsLimitlessDbDetails", "DbShardGroupArn", "DbShardGroupIdentifier"),
-    ("LambdaDetails", "FunctionArn", "FunctionName"),
+_BY_ARN = {
+    "EksClusterDetails": ("Arn", "Name"),
+    "EcsClusterDetails": ("Arn", "Name"),
+    "RdsDbInstanceDetails": ("DbInstanceArn", "DbInstanceIdentifier"),
+    "RdsLimitlessDbDetails": ("DbShardGroupArn", "DbShardGroupIdentifier"),
+    "LambdaDetails": ("FunctionArn", "FunctionName"),
+}
+_DETAILS = (
+    "InstanceDetails",
+    "AccessKeyDetails",
+    "S3BucketDetails",
+    *_BY_ARN,
+    "KubernetesDetails",
+    "ContainerDetails",
+    "RdsDbUserDetails",
 )
+"""In this order a finding with several is told."""
 _ROLES = {"TARGET": "target", "ACTOR": "actor"}
 
 
@@ -54,26 +64,12 @@ def tell_resources(resource: Table, *, account: str, role: str) -> None:
     """Note what the finding is about; `role` is what it was: `TARGET` or `ACTOR`."""
     role = _ROLES.get(role.upper(), "")
     resource.take("ResourceType", "cloud.resource.type", S)
-    _instance(resource.table("InstanceDetails"), role)
-    _access_key(resource.table("AccessKeyDetails"), account)
-    for bucket in resource.tables("S3BucketDetails"):
-        _application(bucket, "Arn", "Name", role)
-        for item in bucket.tables("S3ObjectDetails"):
-            item.take("Key", "file.name", A)
-            digest = item.text("Hash")
-            microsoft.tell_hash(item.draft, "sha256", digest, pointer=item.path("Hash"))
-    for key, arn, name in _BY_ARN:
-        if resource.has(key) and (found := resource.table(key)):
-            _application(found, arn, name, role)
-            found.take("Role", "cloud.resource.role", S)
-            for container in found.table("TaskDetails").tables("Containers"):
-                container.take_all(_CONTAINER)
-    _kubernetes(resource.table("KubernetesDetails"))
-    resource.table("ContainerDetails").take_all(_CONTAINER)
-    if user := resource.table("RdsDbUserDetails"):
-        user.take_all(_DATABASE_USER)
-        name = user.take("User", "user.name", A)
-        user.draft.entity(EntityType.USER, name.lower(), A, role=role)
+    for key in resource.given(_DETAILS):
+        if key == "S3BucketDetails":
+            for bucket in resource.tables(key):
+                _bucket(bucket, role)
+        elif details := resource.table(key):
+            _tell(key, details, account=account, role=role)
 
 
 def tell_sequence_resource(resource: Table) -> None:
@@ -93,9 +89,39 @@ def account_user(name: str, account: str) -> str:
     return f"root@{account}" if name == "root" and account else name
 
 
+def _tell(key: str, details: Table, *, account: str, role: str) -> None:
+    if key == "InstanceDetails":
+        _instance(details, role)
+    elif key == "AccessKeyDetails":
+        _access_key(details, account)
+    elif key in _BY_ARN:
+        _application(details, *_BY_ARN[key], role)
+        details.take("Role", "cloud.resource.role", S)
+        for container in details.table("TaskDetails").tables("Containers"):
+            container.take_all(_CONTAINER)
+    elif key == "KubernetesDetails":
+        _kubernetes(details)
+    elif key == "ContainerDetails":
+        details.take_all(_CONTAINER)
+    else:
+        _database_user(details, role)
+
+
+def _bucket(bucket: Table, role: str) -> None:
+    _application(bucket, "Arn", "Name", role)
+    for item in bucket.tables("S3ObjectDetails"):
+        item.take("Key", "file.name", A)
+        digest = item.text("Hash")
+        microsoft.tell_hash(item.draft, "sha256", digest, pointer=item.path("Hash"))
+
+
+def _database_user(user: Table, role: str) -> None:
+    user.take_all(_DATABASE_USER)
+    name = user.take("User", "user.name", A)
+    user.draft.entity(EntityType.USER, name.lower(), A, role=role)
+
+
 def _instance(instance: Table, role: str) -> None:
-    if not instance:
-        return
     instance.take_all(_INSTANCE)
     instance.draft.entity(EntityType.HOST, instance.text("InstanceId").lower(), S, role=role)
     instance.table("IamInstanceProfile").take("Arn", "cloud.instance.profile", S)
@@ -107,8 +133,6 @@ def _instance(instance: Table, role: str) -> None:
 
 
 def _access_key(key: Table, account: str) -> None:
-    if not key:
-        return
     key.take("AccessKeyId", "aws.access_key_id", S)
     kind = key.take("UserType", "user.type", DIRECTORY)
     # Of a role, the id ends with a session name, which whoever assumes the role makes up.

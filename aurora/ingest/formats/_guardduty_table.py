@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any, Final
 
-from aurora.ingest.formats._draft import Draft
+from aurora.ingest.formats._draft import CACHED, MAX_ITEMS, Draft, cached_field
 from aurora.ingest.formats.base import Document
 from aurora.kernel.evidence import Provenance
 
@@ -20,6 +19,18 @@ Columns = tuple[tuple[str, str, Provenance], ...]
 _NOTHING: Final[Document] = {}
 _SHORT = 2_048
 """Longest text that is within every bound."""
+
+
+class _Camel(dict[str, str]):
+    """Keys of the SDKs as the service writes them; a look-up takes a third of what a call does."""
+
+    def __missing__(self, key: str) -> str:
+        self[key] = camel = key[:1].lower() + key[1:]
+        return camel
+
+
+_CAMEL: Final = _Camel()
+"""Only keys that these modules name are looked up, so it stays small."""
 
 
 class Table:
@@ -40,9 +51,14 @@ class Table:
         """Tell whether there is a value of any of those keys."""
         values = self._values
         for key in keys:  # noqa: SIM110 - `any` makes a generator, which costs more than what it asks
-            if key in values or _camel(key) in values:
+            if key in values or _CAMEL[key] in values:
                 return True
         return False
+
+    def given(self, keys: Iterable[str]) -> list[str]:
+        """Return those keys that have a value, in the order of `keys`."""
+        values = self._values
+        return [key for key in keys if key in values or _CAMEL[key] in values]
 
     def path(self, key: str) -> str:
         """Return the JSON pointer of a value."""
@@ -51,7 +67,7 @@ class Table:
     def get(self, key: str) -> Any:
         """Return the value as it is."""
         values = self._values
-        return values[key] if key in values else values.get(_camel(key))
+        return values[key] if key in values else values.get(_CAMEL[key])
 
     def text(self, key: str) -> str:
         """Return a scalar as text without blanks around it."""
@@ -63,10 +79,12 @@ class Table:
     def table(self, key: str) -> Table:
         """Return the object of that key, an empty one if there is none."""
         values = self._values
+        if not values:
+            return self
         if key not in values:
-            key = _camel(key)
+            key = _CAMEL[key]
             if key not in values:
-                return self._nothing() if values else self
+                return self._nothing() if self._empty is None else self._empty
         path = f"{self._path}/{key}"
         value = values[key]
         return Table(
@@ -81,11 +99,11 @@ class Table:
             return ()
         path = f"{self._path}/{spelled}"
         if isinstance(value, dict):
-            return (Table(self.draft, value, path),)
+            return (Table(self.draft, value, path, self._empty),)
         found = []
         for number, item in enumerate(self.draft.items(self._values, spelled, path)):
             if isinstance(item, dict):
-                found.append(Table(self.draft, item, f"{path}/{number}"))
+                found.append(Table(self.draft, item, f"{path}/{number}", self._empty))
             else:
                 self.draft.unread(f"{path}/{number}")
         return found
@@ -99,39 +117,41 @@ class Table:
         values = self._values
         value = values.get(key)
         if value is None:
-            key = _camel(key)
+            key = _CAMEL[key]
             value = values.get(key)
             if value is None:
                 return ""
+        fields = self.draft.fields
+        if value.__class__ is str and 0 < len(value) <= CACHED and len(fields) < MAX_ITEMS:
+            # What `keep` does with short text, without the call: most values of most findings.
+            fields.append(cached_field(name, value, provenance, f"{self._path}/{key}"))
+            text: str = value
+            return text
         return self.draft.keep(name, value, provenance, f"{self._path}/{key}")
 
     def take_all(self, columns: Columns) -> None:
         """Keep every scalar that `columns` name."""
-        values, keep = self._values, self.draft.keep
+        values, path, draft, fields = self._values, self._path, self.draft, self.draft.fields
         if not values:
             return
         for key, name, provenance in columns:
+            spelled = key
             value = values.get(key)
             if value is None:
-                camel = _camel(key)
-                if (value := values.get(camel)) is not None:
-                    keep(name, value, provenance, f"{self._path}/{camel}")
-            else:
-                keep(name, value, provenance, f"{self._path}/{key}")
+                spelled = _CAMEL[key]
+                value = values.get(spelled)
+            if value.__class__ is str and 0 < len(value) <= CACHED and len(fields) < MAX_ITEMS:
+                fields.append(cached_field(name, value, provenance, f"{path}/{spelled}"))  # as in `take`
+            elif value is not None:
+                draft.keep(name, value, provenance, f"{path}/{spelled}")
 
     def _nothing(self) -> Table:
         """Return the one empty table of this record: most of what is asked for is not there."""
-        if self._empty is None:
-            self._empty = Table(self.draft, _NOTHING)
+        self._empty = Table(self.draft, _NOTHING)
         return self._empty
 
     def _spelled(self, key: str) -> str:
         if key in self._values:
             return key
-        camel = _camel(key)
+        camel = _CAMEL[key]
         return camel if camel in self._values else key
-
-
-@lru_cache(maxsize=1024)
-def _camel(key: str) -> str:
-    return key[:1].lower() + key[1:]

@@ -27,6 +27,7 @@ _NESTED: Final = (
     "Mailbox",
 )
 _NESTED_LISTS: Final = ("IpAddresses", "Files", "Processes", "MailMessages")
+_NESTING: Final = frozenset((*_NESTED, *_NESTED_LISTS))
 _INVENTORY: Final = ("LastIpAddress", "LastExternalIpAddress")
 
 
@@ -100,13 +101,17 @@ class Entities:
             return
         tell(self, entity, path)
         common.tell_verdict(self._draft, entity.get("LastVerdict"), f"{path}/LastVerdict")
+        if not _NESTING.isdisjoint(entity):
+            self._inner(entity, path, depth + 1)
+
+    def _inner(self, entity: Document, path: str, depth: int) -> None:
         for key in _NESTED:
             if isinstance(entity.get(key), dict):
-                self._entity(entity[key], f"{path}/{key}", depth + 1)
+                self._entity(entity[key], f"{path}/{key}", depth)
         for key in _NESTED_LISTS:
             if isinstance(entity.get(key), list):
                 for number, inner in enumerate(self._draft.items(entity, key, f"{path}/{key}")):
-                    self._entity(inner, f"{path}/{key}/{number}", depth + 1)
+                    self._entity(inner, f"{path}/{key}/{number}", depth)
 
     def _role(self, entity: Document, path: str) -> str:
         return common.role_of(self._draft, self._draft.items(entity, "Roles", f"{path}/Roles"), f"{path}/Roles")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from aurora.ingest.formats._draft import _CACHED, MAX_ITEMS, Draft, _cached_field
+from aurora.ingest.formats._draft import CACHED, MAX_ITEMS, Draft, cached_field
 from aurora.ingest.formats.base import Document
 from aurora.kernel.evidence import Provenance
 
@@ -89,7 +89,7 @@ class Reader:
                     value.__class__ is str
                     and clean is None
                     and name
-                    and len(value) <= _CACHED
+                    and len(value) <= CACHED
                     and len(fields) < MAX_ITEMS
                 ):
                     # What `_one` does with a short text that is taken as it is, without its calls: most values.
@@ -104,7 +104,7 @@ class Reader:
                     if known is None:
                         values[name] = value
                     if known != value:
-                        fields.append(_cached_field(name, value, provenance, where))
+                        fields.append(cached_field(name, value, provenance, where))
                     if note is not None:
                         note(draft, value, provenance, where)
                 elif value.__class__ is list:
@@ -139,9 +139,9 @@ class Reader:
         """Keep a value unless an equal one of that name was kept; return its text."""
         values, fields = self.values, self.draft.fields
         known = values.get(name)
-        if value.__class__ is str and 0 < len(value) <= _CACHED and len(fields) < MAX_ITEMS:
+        if value.__class__ is str and 0 < len(value) <= CACHED and len(fields) < MAX_ITEMS:
             if known != value:
-                fields.append(_cached_field(name, value, provenance, path))
+                fields.append(cached_field(name, value, provenance, path))
             text = value
         elif value.__class__ is str and known == value:
             return value

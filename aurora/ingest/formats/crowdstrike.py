@@ -130,7 +130,8 @@ class CrowdStrike:
         first = behaviours[0] if behaviours else root
         for part in (root,) if first is root else (root, first):
             for key in _MOMENTS:
-                draft.moment(part.values.get(key), f"{part.path}/{key}")
+                if key in part.values:
+                    draft.moment(part.values[key], f"{part.path}/{key}")
         metadata = document.get("metadata")
         if isinstance(metadata, dict):
             draft.moment(metadata.get("eventCreationTime"), "/metadata/eventCreationTime")

@@ -103,7 +103,8 @@ class GuardDuty:
         finding = Table(draft, detail, "/detail") if isinstance(detail, dict) else Table(draft, document)
         service = finding.table("Service")
         for table, key in ((service, "EventFirstSeen"), (finding, "CreatedAt"), (finding, "UpdatedAt")):
-            draft.moment(table.get(key), table.path(key))
+            if draft.time is None:
+                draft.moment(table.get(key), table.path(key))
         rule = finding.take("Type", "rule.name", S).strip()
         if not rule:
             raise missing(finding.path("Type")[1:].replace("/", "."), hint="the type of the finding")

@@ -35,7 +35,7 @@ import json
 import re
 
 from aurora.ingest.formats import _microsoft as common
-from aurora.ingest.formats._draft import Draft, missing
+from aurora.ingest.formats._draft import Draft, Row, missing
 from aurora.ingest.formats._microsoft import ANALYST, DIRECTORY, SENSOR, SOURCE, WRITABLE
 from aurora.ingest.formats._microsoft_entities import Entities
 from aurora.ingest.formats.base import Document, pointer
@@ -52,18 +52,21 @@ _CUSTOM_PRODUCTS = frozenset({"azure sentinel", "microsoft sentinel"})
 _IDENTITY_PROVIDERS = frozenset({"IPC", "AADUEBA", "MCAS"})
 """Providers whose addresses are those of sign-ins, as the identity provider recorded them."""
 
-_EXTENDED = (
-    ("ThreatName", "threat.software.name", SENSOR),
-    ("ThreatFamilyName", "threat.software.family", SENSOR),
-    ("Category", "rule.category", SENSOR),
-    ("MicrosoftDefenderAtp.Category", "rule.category", SENSOR),
-    ("DetectionSource", "event.provider", SENSOR),
-    ("State", "event.state", SENSOR),
-    ("Classification", "event.classification", ANALYST),
-    ("Determination", "event.determination", ANALYST),
-    ("Detail Description", "event.detail", WRITABLE),
-    ("Client Location", "source.geo.name", DIRECTORY),
-    ("User Agent", "user_agent.original", WRITABLE),
+_EXTENDED: tuple[Row, ...] = tuple(
+    (key, name, provenance, pointer("ExtendedProperties", key))
+    for key, name, provenance in (
+        ("ThreatName", "threat.software.name", SENSOR),
+        ("ThreatFamilyName", "threat.software.family", SENSOR),
+        ("Category", "rule.category", SENSOR),
+        ("MicrosoftDefenderAtp.Category", "rule.category", SENSOR),
+        ("DetectionSource", "event.provider", SENSOR),
+        ("State", "event.state", SENSOR),
+        ("Classification", "event.classification", ANALYST),
+        ("Determination", "event.determination", ANALYST),
+        ("Detail Description", "event.detail", WRITABLE),
+        ("Client Location", "source.geo.name", DIRECTORY),
+        ("User Agent", "user_agent.original", WRITABLE),
+    )
 )
 
 
@@ -121,8 +124,7 @@ class Microsoft:
         description = draft.take(document, "Description", "event.reason", WRITABLE, "/Description")
         draft.take(document, "Status", "event.status", SENSOR, "/Status")
         _attack(draft, document, extended)
-        for key, name, provenance in _EXTENDED:
-            draft.take(extended, key, name, provenance, pointer("ExtendedProperties", key))
+        draft.take_all(extended, _EXTENDED)
         common.tell_address(
             draft,
             extended.get("Client IP Address"),

@@ -18,6 +18,7 @@ from aurora.storage.repositories.base import Repository, chunks, table_of
 
 _ALERTS, _RECORDS = table_of(AlertModel), table_of(AlertRecordModel)
 _BATCHES, _TASKS, _VERDICTS = table_of(BatchModel), table_of(TaskModel), table_of(VerdictModel)
+_ALERT_COLUMNS, _VERDICT_COLUMNS = tuple(_ALERTS.c), tuple(_VERDICTS.c)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +118,18 @@ class Alerts(Repository):
         stream = await self._connection.stream(query)
         return [row.alert_id async for row in stream if row.id.hex.endswith(digits)]
 
-    async def outcomes(self, record_ids: Sequence[UUID]) -> list[Outcome]:
-        """Return the records of these ids, in the order given, with their alerts and current verdicts."""
+    async def outcomes(self, record_ids: Sequence[UUID], *, without: frozenset[str] = frozenset()) -> list[Outcome]:
+        """Return the records of these ids, in the order given, with their alerts and current verdicts.
+
+        Args:
+            record_ids: Which.
+            without: Columns of alert and verdict to leave out; to decode them takes longer than all else.
+        """
         found: dict[UUID, Outcome] = {}
         for part in chunks(record_ids):
-            query = _outcomes().where(_RECORDS.c.tenant == self._tenant, _RECORDS.c.id.in_(part))
+            query = _outcomes(without).where(_RECORDS.c.tenant == self._tenant, _RECORDS.c.id.in_(part))
             for row in await self._connection.execute(query):
-                found[row.record_id] = _outcome(row)
+                found[row.record_id] = _outcome(row, without)
         return [found[each] for each in record_ids]
 
     async def listed(
@@ -149,8 +155,9 @@ class Alerts(Repository):
         severity: str | None = None,
         status: str | None = None,
         source: str | None = None,
+        without: frozenset[str] = frozenset(),
     ) -> AsyncIterator[list[Outcome]]:
-        """Yield every alert that `listed` could list, the newest first, `CHUNK` at a time.
+        """Yield every alert that `listed` could list, the newest first, `CHUNK` at a time; `without` as in `outcomes`.
 
         The ids of all are in memory, some 100 bytes each: to sort whole alerts again for each page would take
         the database a second a page among 100,000.
@@ -164,7 +171,7 @@ class Alerts(Repository):
         )
         ids = (await self._connection.execute(query)).scalars().all()
         for part in chunks(ids):
-            yield await self.outcomes(part)
+            yield await self.outcomes(part, without=without)
 
     async def occurrences(self, alert_id: AlertId, *, limit: int) -> list[dict[str, Any]]:
         """Return (id, file, line, offset_bytes, event_time) of the first `limit` records of an alert, in time order."""
@@ -247,8 +254,9 @@ def _uuid(text: str, digits: str) -> UUID:
         raise NotFound(f"{text[:40]!r} is not an alert id") from None
 
 
-def _outcomes() -> Select[Any]:
-    verdict = [column.label(f"v_{column.name}") for column in _VERDICTS.c]
+def _outcomes(without: frozenset[str] = frozenset()) -> Select[Any]:
+    alert = [column for column in _ALERT_COLUMNS if column.name not in without]
+    verdict = [column.label(f"v_{column.name}") for column in _VERDICT_COLUMNS if column.name not in without]
     run = (
         select(_TASKS.c.run_id)
         .where(_TASKS.c.tenant == _ALERTS.c.tenant, _TASKS.c.alert_id == _ALERTS.c.id)
@@ -263,7 +271,7 @@ def _outcomes() -> Select[Any]:
             _RECORDS.c.line,
             _RECORDS.c.event_time.label("seen_at"),
             run.label("newest_run"),
-            _ALERTS,
+            *alert,
             *verdict,
         )
         .join(_ALERTS, _ALERTS.c.id == _RECORDS.c.alert_id)
@@ -271,17 +279,17 @@ def _outcomes() -> Select[Any]:
     )
 
 
-def _outcome(row: Row[Any]) -> Outcome:
+def _outcome(row: Row[Any], without: frozenset[str] = frozenset()) -> Outcome:
     values = row._mapping
     verdict = None
     if values["v_id"] is not None:
-        verdict = {column.name: values[f"v_{column.name}"] for column in _VERDICTS.c}
+        verdict = {column.name: values[f"v_{column.name}"] for column in _VERDICT_COLUMNS if column.name not in without}
     return Outcome(
         record_id=values["record_id"],
         file=values["file"],
         line=values["line"],
         run_id=values["newest_run"],
-        alert={column.name: values[column] for column in _ALERTS.c},
+        alert={column.name: values[column] for column in _ALERT_COLUMNS if column.name not in without},
         verdict=verdict,
         event_time=values["seen_at"],
     )

@@ -40,6 +40,21 @@ def test_bars_are_few_lie_within_the_drawing_and_count_every_alert(length):
     assert all(right - left >= 60 for left, right in pairwise(places)), "marks do not touch"
 
 
+@pytest.mark.parametrize(("width", "most"), [(960, 60), (360, 24)], ids=["wide", "narrow"])
+@pytest.mark.parametrize("hours", [1, 7, 20, 47, 49, 200, 5_000, 90_000])
+def test_texts_of_the_time_axis_neither_touch_nor_leave_the_drawing(width, most, hours):
+    counted = Moments()
+    for part in range(50):
+        counted.add(MORNING - timedelta(hours=1.5) + timedelta(hours=hours) * part / 49, "benign")
+
+    timeline = draw(counted, width=width, height=200, most=most)
+
+    ends = [x + 6 * len(text) for x, text, _ in timeline.marks]  # 11 units high, so 6 wide a character on average
+    assert all(end < x for end, (x, _, _) in zip(ends, timeline.marks[1:], strict=False))
+    assert ends[-1] <= width
+    assert len(timeline.marks) >= 2
+
+
 def test_the_length_of_a_bar_is_one_that_people_can_name():
     timeline, _ = drawn((MORNING, "benign"), (MORNING + timedelta(hours=20), "benign"))
 

@@ -336,8 +336,9 @@ class ManyAlerts:
     async def reading(self) -> AsyncIterator[ManyAlerts]:
         yield self
 
-    async def matching(self, **filters: Any) -> AsyncIterator[list[Outcome]]:
+    async def matching(self, *, without: frozenset[str], **filters: Any) -> AsyncIterator[list[Outcome]]:
         self.asked.append(filters)
+        self.left_out = without
         for start in range(0, self._number, self._page):
             self.pages += 1
             yield [self._outcome(number) for number in range(start, min(start + self._page, self._number))]
@@ -348,6 +349,17 @@ class ManyAlerts:
     def _outcome(self, number: int) -> Outcome:
         outcome = outcome_of(fixture("suricata/minimal"), evidence=[])
         return Outcome(**{**_parts(outcome), "alert": {**outcome.alert, "description": f"{number} " * self._weight}})
+
+
+class OneAlert(ManyAlerts):
+    """A storage of one alert."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(1)
+        self.outcome = outcome
+
+    def _outcome(self, number: int) -> Outcome:
+        return self.outcome
 
 
 async def _pieces(storage: Any, **options: Any) -> list[tuple[int, str]]:
@@ -381,17 +393,34 @@ async def test_a_limit_ends_the_reading(limit: int | None, expected: int, pages:
     assert storage.asked == [{"verdict": "benign"}]
 
 
+@pytest.mark.parametrize("format", ["ocsf", "csv"])
+async def test_columns_that_are_left_out_are_not_missed(format: str) -> None:
+    whole = OneAlert(outcome_of(fixture("suricata/minimal")))
+    before = await _pieces(whole, format=format)
+
+    after = await _pieces(OneAlert(without(whole.outcome, whole.left_out)), format=format)
+
+    assert "raw_log" in whole.left_out
+    assert after == before
+
+
+def without(outcome: Outcome, names: frozenset[str]) -> Outcome:
+    alert, verdict = (
+        None if table is None else {name: value for name, value in table.items() if name not in names}
+        for table in (outcome.alert, outcome.verdict)
+    )
+    return Outcome(**{**_parts(outcome), "alert": alert, "verdict": verdict})
+
+
 async def test_a_table_without_alerts_has_its_header() -> None:
     assert await _pieces(ManyAlerts(0), format="csv") == [(0, _csv.header())]
 
 
 async def test_json_lines_are_plain_ascii_without_controls() -> None:
-    storage = ManyAlerts(1, weight=0)
-    made = storage._outcome(0)
+    made = ManyAlerts(1, weight=0)._outcome(0)
     hostile = Outcome(**{**_parts(made), "alert": {**made.alert, "title": "\x1b[31m\u202e\x7f\x00 ü 😀"}})
-    storage._outcome = lambda _: hostile  # type: ignore[method-assign]
 
-    ((_, text),) = await _pieces(storage, format="ocsf")
+    ((_, text),) = await _pieces(OneAlert(hostile), format="ocsf")
 
     assert all(32 <= ord(character) < 127 or character == "\n" for character in text)
     assert json.loads(text)["finding_info"]["title"] == hostile.alert["title"]
