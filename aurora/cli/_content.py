@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def print_spec(console: Console, document: dict[str, Any]) -> None:
     """Print what `aurora.services.content.described` tells."""
     console.print(
-        Text.assemble((f"{document['kind']} ", "dim"), plain(document["id"], style="bold"), "  ", document["title"])
+        Text.assemble(
+            (f"{document['kind']} ", "dim"), plain(document["id"], style="bold"), "  ", plain(document["title"])
+        )
     )
     grid = table("what", "value", stretch="value", wrap=True)
     grid.show_header = False

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 
 from aurora.cli._show import err, plain, plural
 
 
-async def write_export(pieces: AsyncIterator[tuple[int, str]], output: Path | None, *, force: bool) -> None:
+async def write_export(pieces: AsyncGenerator[tuple[int, str], None], output: Path | None, *, force: bool) -> None:
     """Write the pieces of an export as they come, and tell on stderr how many alerts a file holds.
 
     Args:
@@ -23,13 +24,14 @@ async def write_export(pieces: AsyncIterator[tuple[int, str]], output: Path | No
     """
     from aurora.services.export import new_file
 
-    if output is None:
-        async for _, text in pieces:
-            sys.stdout.write(text)
-        return
-    written = 0
-    with new_file(output, force=force) as file:
-        async for alerts, text in pieces:
-            await asyncio.to_thread(file.write, text)
-            written += alerts
+    async with aclosing(pieces):  # ends its transaction here, also where nobody reads on
+        if output is None:
+            async for _, text in pieces:
+                sys.stdout.write(text)
+            return
+        written = 0
+        with new_file(output, force=force) as file:
+            async for alerts, text in pieces:
+                await asyncio.to_thread(file.write, text)
+                written += alerts
     err().print(plain(f"export: {output} ({plural(written, 'alert')})"), soft_wrap=True)

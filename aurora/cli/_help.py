@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from typer import BadParameter
 from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
@@ -26,7 +27,15 @@ _LEAST = 24  # a column narrower than that is no help
 
 
 class Command(TyperCommand):
-    """A command with our help."""
+    """A command with our help, and with messages that do not tell what Typer is made of."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments."""
+        try:
+            return super().parse_args(ctx, args)
+        except BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")  # pydantic's words
+            raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help."""

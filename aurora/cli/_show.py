@@ -18,9 +18,16 @@ TAIL = 8
 """Last digits of an id that are shown: ids are random there, and every command takes them."""
 
 
+class _Terminal(Console):
+    """Leaves a closed pipe to the border, which knows the exit status; Rich would end the process with 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704 - Rich calls this while it handles the BrokenPipeError
+
+
 def out() -> Console:
     """Return the console for results."""
-    return Console(highlight=False, markup=False, emoji=False)
+    return _Terminal(highlight=False, markup=False, emoji=False)
 
 
 def err() -> Console:

@@ -11,7 +11,7 @@ from aurora.cli._help import OPTIONS, Command, Group
 from aurora.cli._options import AsJson
 
 if TYPE_CHECKING:
-    from aurora.discovery import Content, ContentItem
+    from aurora.discovery import Content
 
 app = typer.Typer(
     cls=Group,
@@ -41,9 +41,10 @@ def list_content(
         from aurora.cli._json import write_json
         from aurora.cli._options import settings_for
         from aurora.cli._show import out, plain, plural, table
+        from aurora.services.content import items as all_items
 
         content = _found(settings_for(None).content.trusted_plugins)
-        items = [each for each in [*content.items(), *_formats()] if kind in (None, each.kind)]
+        items = [each for each in all_items(content) if kind in (None, each.kind)]
         if as_json:
             for each in items:
                 write_json(
@@ -123,7 +124,7 @@ def show(
 
 @app.command(cls=Command)
 def check(as_json: AsJson = False) -> None:
-    """Load all content; exit 0 if all of it can be used, 1 with one line for every fault.
+    """Load all content and build every graph; exit 0 if all of it can be used, 1 with one line for every fault.
 
     Example:
         aurora content check
@@ -134,12 +135,16 @@ def check(as_json: AsJson = False) -> None:
         from aurora.cli._options import settings_for
         from aurora.cli._show import complain, out, plain, plural
         from aurora.kernel.errors import ContentInvalid
+        from aurora.services.content import graph_faults, items
 
         faults: list[str] = []
         count = 0
         try:
             content = _found(settings_for(None).content.trusted_plugins)
-            count = len(content.items()) + len(_formats())
+            count = len(items(content))
+            faults = list(graph_faults(content))
+            for fault in faults:
+                complain(fault)
         except ContentInvalid as invalid:
             complain(invalid.message)
             faults = [line.removeprefix("- ") for line in invalid.message.splitlines()[1:]] or [invalid.message]
@@ -156,24 +161,3 @@ def _found(trusted: tuple[str, ...]) -> Content:
     from aurora.discovery import discover_content
 
     return discover_content(trusted_plugins=trusted)
-
-
-def _formats() -> list[ContentItem]:
-    """Return the formats as content; they have the version of the Aurora that they come with."""
-    import inspect
-
-    from aurora.cli._show import installed_version
-    from aurora.discovery import ContentItem
-    from aurora.ingest.formats.registry import Formats
-
-    return [
-        ContentItem(
-            id=each.id,
-            kind="format",
-            version=installed_version(),
-            risk="T0",
-            file=inspect.getfile(type(each)),
-            origin="aurora",
-        )
-        for each in Formats()
-    ]

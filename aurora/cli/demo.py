@@ -28,7 +28,7 @@ def demo(
     model: ModelName = None,
     model_url: ModelUrl = None,
 ) -> None:
-    """Triage a small sample that comes with Aurora: one attack over three products, from phishing to ransomware.
+    """Triage a small sample that comes with Aurora: one attack in alerts of five products, from phishing to ransomware.
 
     Uses a database that is thrown away, unless --db names one to look around in afterwards.
 

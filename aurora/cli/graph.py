@@ -80,7 +80,8 @@ def show(
 
     async def work() -> int:
         from aurora.cli._show import out, plain
-        from aurora.kernel.errors import NotFound
+        from aurora.kernel.errors import InputError, NotFound
+        from aurora.kernel.untrusted import quoted
 
         specs = _graphs()
         if graph not in specs:
@@ -94,7 +95,11 @@ def show(
         if svg is None:
             print_drawing(out(), spec, drawing)
         else:
-            svg.write_text(draw_svg(spec, drawing), encoding="utf-8")
+            try:
+                svg.write_text(draw_svg(spec, drawing), encoding="utf-8")
+            except OSError as error:
+                why = (error.strerror or type(error).__name__).lower()
+                raise InputError(f"cannot write to {quoted(str(svg))}: {why}") from error
             out().print(plain(f"wrote {svg}"), soft_wrap=True)
         return DONE
 

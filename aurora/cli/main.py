@@ -13,7 +13,7 @@ from aurora.cli._help import OPTIONS, print_help
 ALERTS, INSIDE = "Alerts", "What is inside"
 
 COMMANDS = {
-    "demo": (ALERTS, "Triage a small sample that comes with Aurora: one attack over three products."),
+    "demo": (ALERTS, "Triage a small sample that comes with Aurora: one attack in alerts of five products."),
     "triage": (ALERTS, "Turn alert files into verdicts that show their evidence."),
     "alerts": (ALERTS, "List alerts, look at one with everything known of it, correct a verdict."),
     "runs": (ALERTS, "Show what a run of a graph did, step by step."),

@@ -41,7 +41,7 @@ def list_providers(as_json: AsJson = False) -> None:
         from aurora.settings import ModelSettings
 
         configured = settings_for(None).model
-        grid = table("provider", "installed", "key", "what it is", stretch="what it is")
+        grid = table("provider", "installed", "key", "what it is", stretch="what it is", wrap=True)
         missing = []
         for provider in PROVIDERS:
             is_chosen = (configured.name or "").partition(":")[0] == provider.id
@@ -76,8 +76,11 @@ def list_providers(as_json: AsJson = False) -> None:
             console = out()
             console.print(grid)
             if missing:
-                example = f"pip install 'aurora-soc[{missing[0]}]'"
-                console.print(plain(f"to install one: {example}; its name in brackets", style="dim"), soft_wrap=True)
+                extras = ", ".join(missing)
+                hint = f"to install one: pip install 'aurora-soc[EXTRA]', where EXTRA is one of {extras}"
+                console.print(plain(hint, style="dim"), soft_wrap=True)
+                if "openai" in missing:
+                    console.print(plain("openai serves ollama, vllm and llamacpp, too", style="dim"), soft_wrap=True)
             chosen = f"configured: {configured.name}" if configured.name else "no model is configured; none is needed"
             console.print(plain(chosen, style="dim"))
         return DONE

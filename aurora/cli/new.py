@@ -176,7 +176,11 @@ def plugin(
         chosen = checked_plugin(name)
         parent = (into or Path.cwd()).resolve()
         folder = _short(parent / chosen.id)
-        steps = [f"pip install -e {folder}", f'trust it, in aurora.toml: content.trusted_plugins = ["{chosen.id}"]']
+        # Its tests need pytest, which the extra of the new project names.
+        steps = [
+            f"pip install -e '{folder}[test]'",
+            f'trust it, in aurora.toml: content.trusted_plugins = ["{chosen.id}"]',
+        ]
         if empty:
             steps.append(f"cd {folder}, and then: aurora new tool|agent|graph NAME")
         else:
@@ -219,7 +223,8 @@ def _refuse_known(kind: str, id_: str) -> None:
 
     for item in _items():
         if (item.kind, item.id) == (kind, id_):
-            raise Conflict(f"there is a {kind} {id_!r} already, in {item.file}; choose another name")
+            article = "an" if kind == "agent" else "a"
+            raise Conflict(f"there is {article} {kind} {id_!r} already, in {item.file}; choose another name")
 
 
 def _require_tool(id_: str) -> None:

@@ -56,9 +56,9 @@ def triage(
 ) -> None:
     """Turn alert files into verdicts that show their evidence.
 
-    Reads JSON lines, JSON lists and objects; plain, .gz or .xz. The format of each record is told by its
-    content. What cannot be read is kept with the reason, and the rest goes on. Stopped at any moment, the
-    same command goes on where it was: no alert is lost, none is triaged twice.
+    Reads JSON lines, lists and objects, tables of Zeek and event logs of Windows (.evtx); plain, .gz or .xz. The
+    format of each record is told by its content. What cannot be read is kept with the reason, and the rest goes on.
+    Stopped at any moment, the same command goes on where it was: no alert is lost, none is triaged twice.
 
     Examples:
         aurora triage eve.json

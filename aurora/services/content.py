@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from aurora.discovery import Content
-from aurora.kernel.errors import NotFound
+from aurora.discovery import Content, ContentItem
+from aurora.ingest.formats.base import Format
+from aurora.ingest.formats.registry import Formats
+from aurora.kernel.errors import AuroraError, NotFound
 from aurora.sdk.spec import AgentSpec, EnricherSpec, GraphSpec, RuleSpec, Spec, ToolSpec
+from aurora.services.graph_input import state_types
 
 Document = dict[str, Any]
 
 
-def find(content: Content, id: str, *, kind: str | None = None) -> Spec:
-    """Return the spec of an id.
+def items(content: Content) -> list[ContentItem]:
+    """Return all content, the formats that Aurora reads among it; those have the version that they come with."""
+    return [*content.items(), *(_item(each) for each in Formats())]
+
+
+def graph_faults(content: Content) -> Iterator[str]:
+    """Yield what keeps a graph from being run as its spec says: found only by building it, so not at every start."""
+    for spec in content.graphs.values():
+        try:
+            state_types(spec)
+            built = spec.build()
+            built.compile()
+        except AuroraError as error:
+            yield error.message
+        except Exception as error:  # noqa: BLE001 - a plugin's code; whatever it raises is the fault
+            yield f"{spec.file}: graph '{spec.id}' cannot be built: {type(error).__name__}: {error}"
+        else:
+            if set(built.nodes) != set(spec.nodes):
+                told, there = ", ".join(sorted(spec.nodes)), ", ".join(sorted(built.nodes))
+                yield f"{spec.file}: graph '{spec.id}': its spec names the nodes {told}, but it is built of {there}"
+
+
+def find(content: Content, id: str, *, kind: str | None = None) -> Spec | Format:
+    """Return the spec of an id, or the format.
 
     Args:
         content: What was found.
@@ -23,19 +51,32 @@ def find(content: Content, id: str, *, kind: str | None = None) -> Spec:
         NotFound: there is none, or one of several kinds; the message says what to ask for.
     """
     groups = (content.graphs, content.agents, content.tools, content.rules, content.enrichers)
-    found: list[Spec] = [group[id] for group in groups if id in group]
+    found: dict[str, Spec | Format] = {group[id].kind: group[id] for group in groups if id in group}
+    found.update(("format", each) for each in Formats() if each.id == id)
     if kind is not None:
-        found = [each for each in found if each.kind == kind]
+        found = {each: spec for each, spec in found.items() if each == kind}
     if len(found) == 1:
-        return found[0]
+        return next(iter(found.values()))
     if found:
-        kinds = ", ".join(each.kind for each in found)
+        kinds = ", ".join(found)
         raise NotFound(f"{id[:80]!r} is the id of several things: choose one with --kind ({kinds})")
     raise NotFound(f"there is no {kind or 'content'} {id[:80]!r}; `aurora content list` shows what there is")
 
 
-def described(spec: Spec, content: Content) -> Document:
-    """Return all that a spec says about itself, and what follows from it."""
+def described(spec: Spec | Format, content: Content) -> Document:
+    """Return all that a spec or a format says about itself, and what follows from it."""
+    if not isinstance(spec, Spec):
+        item = _item(spec)
+        return {
+            "id": item.id,
+            "kind": item.kind,
+            "version": item.version,
+            "title": spec.title,
+            "risk": item.risk,
+            "origin": item.origin,
+            "file": item.file,
+            "doc": inspect.getdoc(type(spec)) or "",
+        }
     return {
         "id": spec.id,
         "kind": spec.kind,
@@ -68,3 +109,13 @@ def _more(spec: Spec, content: Content) -> Document:
     if isinstance(spec, RuleSpec | EnricherSpec):
         return {"doc": spec.doc}
     return {}
+
+
+def _item(format: Format) -> ContentItem:
+    try:
+        ours = version("aurora-soc")
+    except PackageNotFoundError:  # a source tree
+        ours = "0+source"
+    return ContentItem(
+        id=format.id, kind="format", version=ours, risk="T0", file=inspect.getfile(type(format)), origin="aurora"
+    )

@@ -16,7 +16,7 @@ from pathlib import Path
 from aurora.guard import check_installation
 from aurora.kernel.clock import Clock
 from aurora.kernel.errors import AuroraError, ConfigError, ContentInvalid, SettingsInvalid
-from aurora.settings import Environment, Settings, settings_with_origin
+from aurora.settings import Environment, ModelSettings, Settings, settings_with_origin
 
 DISTRIBUTION = "aurora-soc"
 PYTHON = (3, 11)
@@ -25,6 +25,7 @@ LEAST_BYTES, FEW_BYTES = 200 * 2**20, 2 * 2**30
 """Below the first a triage may fail half-way; below the second somebody should know."""
 _DATABASE = timedelta(seconds=10)
 """A database that says nothing for so long cannot be worked with."""
+_CONTENT_REMEDY = "correct the file, install the plugin, or take it out of content.trusted_plugins"
 _OURS = frozenset({"dev", "test", "services"})
 """Extras that only who works on Aurora needs."""
 
@@ -90,7 +91,7 @@ async def examine(
         for check in data_directory(settings):
             yield check
         yield await database(settings)
-        yield _model(settings)
+        yield model(settings.model)
         for check in content(settings):
             yield check
     for check in extras():
@@ -174,10 +175,13 @@ async def database(settings: Settings) -> Check:
         ):
             found = await revision(engine)
     except ConfigError as error:  # a driver that is missing says how to install it
-        return _mend("database", f"{shown}: {error.message}", "see the message")
+        said, _, command = error.message.partition(": pip install ")
+        remedy = f"pip install {command}" if command else "see the message"
+        return _mend("database", f"{shown}: {said}", remedy)
     except (AuroraError, TimeoutError) as error:
         said = str(error) or f"no answer within {_DATABASE.total_seconds():.0f} s"
-        return _mend("database", f"{shown}: {said}", "start the server, or name another database with --db")
+        mend = "start the server" if file_of(settings.database.dsn) is None else "make it a file that you may write"
+        return _mend("database", f"{shown}: {said}", f"{mend}, or name another database with --db")
     if found.is_current:
         return _ok("database", f"{shown}, schema {found.found}")
     if found.found is None and found.tables:
@@ -196,23 +200,49 @@ async def database(settings: Settings) -> Check:
 def content(settings: Settings) -> Iterator[Check]:
     """Check that all content loads, and tell of plugins that nobody trusts."""
     from aurora.discovery import discover_content  # noqa: PLC0415 - imports all content
+    from aurora.services.content import graph_faults, items  # noqa: PLC0415
 
     try:
         found = discover_content(trusted_plugins=settings.content.trusted_plugins)
     except ContentInvalid as invalid:
         for fault in invalid.message.splitlines()[1:] or [invalid.message]:
-            yield _mend("content", fault.removeprefix("- "), "correct the file, or take the plugin out of aurora.toml")
+            yield _mend("content", fault.removeprefix("- "), _CONTENT_REMEDY)
         return
     except AuroraError as error:  # another distribution's package: told by the check of the installation
         yield _mend("content", error.message, "see the check of the installation")
         return
-    yield _ok("content", f"{len(found.items())} items, no fault")
+    faults = list(graph_faults(found))
+    for fault in faults:
+        yield _mend("content", fault, _CONTENT_REMEDY)
+    if not faults:
+        yield _ok("content", f"{len(items(found))} items, no fault")
     for plugin in found.untrusted:
         yield _note(
             "plugin",
             f"{plugin.name} of {plugin.distribution} is installed and not trusted: none of its code runs",
             f'to use it, add "{plugin.name}" to trusted_plugins below [content] in aurora.toml',
         )
+
+
+def model(settings: ModelSettings) -> Check:
+    """Check that the model which is set, if one is, can be asked: a known provider, its package, its key."""
+    from aurora.llm.factory import is_installed, key_of  # noqa: PLC0415 - only where models are looked at
+    from aurora.llm.providers import provider_of  # noqa: PLC0415
+
+    if settings.name is None:
+        return _note("model", "none set: written rules decide alone", "to ask one: aurora triage --model provider:name")
+    try:
+        provider, _ = provider_of(settings.name)
+    except ConfigError as error:
+        return _mend("model", error.message, "correct model.name; `aurora model list` shows the providers")
+    if not is_installed(provider):
+        install = f"pip install '{DISTRIBUTION}[{provider.extra}]'"
+        return _mend("model", f"{settings.name} needs a package that is not installed", install)
+    if provider.needs_key and settings.url is None and key_of(provider, settings) is None:
+        variable = provider.variable or "AURORA_MODEL__API_KEY"
+        return _mend("model", f"{settings.name} needs a key", f"export {variable}=…")
+    where = f" at {settings.url}" if settings.url else ""
+    return _ok("model", f"{settings.name}{where}; `aurora model check` asks it")
 
 
 def extras(
@@ -296,10 +326,3 @@ def _secret(settings: Settings) -> Check:
         f"not set, which {Environment.DEVELOPMENT.value} allows; production refuses to start without it",
         "export AURORA_AUTH__JWT_SECRET_KEY=$(openssl rand -hex 32)",
     )
-
-
-def _model(settings: Settings) -> Check:
-    if settings.model.name is None:
-        return _note("model", "none set: written rules decide alone", "to ask one: aurora triage --model provider:name")
-    where = f" at {settings.model.url}" if settings.model.url else ""
-    return _ok("model", f"{settings.model.name}{where}; `aurora model check` asks it")

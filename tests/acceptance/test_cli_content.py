@@ -33,7 +33,8 @@ def test_a_tool_is_shown_with_the_arguments_that_models_are_shown():
 
 
 @pytest.mark.parametrize(
-    ("kind", "key"), [("graph", "nodes"), ("rule", "doc"), ("enricher", "doc"), ("tool", "arguments")]
+    ("kind", "key"),
+    [("graph", "nodes"), ("rule", "doc"), ("enricher", "doc"), ("tool", "arguments"), ("format", "doc")],
 )
 def test_everything_that_is_listed_can_be_shown(kind, key):
     for item in aurora("content", "list", "--kind", kind, "--json").documents[:2]:

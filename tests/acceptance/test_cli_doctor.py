@@ -221,3 +221,10 @@ def test_bash_completes_with_the_script(tmp_path):
     )
 
     assert done.stdout == "show\n"
+
+
+def test_the_doctor_counts_what_the_check_of_the_content_counts():
+    found = {each["check"]: each for each in aurora("doctor", "--json").documents}
+
+    (checked,) = aurora("content", "check", "--json").documents
+    assert found["content"]["found"] == f"{checked['items']} items, no fault"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
+import tomllib
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.command import alert, aurora, write_lines
+from tests.command import ROOT, alert, aurora, write_lines
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +112,13 @@ def test_a_graph_is_drawn_in_the_terminal_and_as_svg(tmp_path):
     assert "prefers-color-scheme: dark" in svg.read_text(encoding="utf-8")
 
 
+def test_a_drawing_that_cannot_be_written_is_wrong_usage(tmp_path):
+    result = aurora("graph", "show", "triage", "--svg", tmp_path / "missing" / "triage.svg")
+
+    assert result.status == 2
+    assert "triage.svg»: no such file or directory" in result.err
+
+
 def test_a_graph_that_does_not_exist_exits_1():
     result = aurora("graph", "show", "nosuch")
 
@@ -191,3 +200,17 @@ def test_a_database_of_somebody_else_is_refused(tmp_path):
 
         assert result.status == 2
         assert "not Aurora's" in result.err
+
+
+def test_each_provider_that_is_missing_is_installed_by_an_extra_that_exists(monkeypatch):
+    for module in ("langchain_openai", "langchain_mistralai"):
+        monkeypatch.setitem(sys.modules, module, None)
+
+    listed = aurora("model", "list")
+
+    extras = listed.out.partition("where EXTRA is one of ")[2].partition("\n")[0].split(", ")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(extras) <= set(project["optional-dependencies"])
+    assert {"openai", "mistral"} <= set(extras)
+    assert "http://localhost:11434/v1" in listed.out
+    assert "openai serves ollama, vllm and llamacpp, too" in listed.out

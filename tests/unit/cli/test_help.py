@@ -110,3 +110,11 @@ def test_the_page_of_the_docs_is_current():
     page = runpy.run_path(str(ROOT / "scripts" / "docs_cli.py"))
 
     assert page["PAGE"].read_text(encoding="utf-8") == page["render"](), "run python scripts/docs_cli.py"
+
+
+def test_a_choice_that_there_is_not_is_told_in_our_words():
+    result = aurora("content", "list", "--kind", "spell")
+
+    assert result.status == 2
+    assert "'spell' is not one of 'graph', 'agent'" in " ".join(result.err.split())
+    assert "Value error" not in result.err

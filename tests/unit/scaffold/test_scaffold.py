@@ -185,6 +185,12 @@ class TestCommand:
             "  pytest -k asset_owner",
         ]
 
+    def test_a_plugin_is_installed_with_what_its_tests_need(self, tmp_path) -> None:
+        result = aurora("new", "plugin", "acme-soc", "--into", tmp_path)
+
+        assert f"  pip install -e '{tmp_path}/acme-soc[test]'" in result.out.splitlines()
+        assert 'test = ["pytest' in (tmp_path / "acme-soc" / "pyproject.toml").read_text(encoding="utf-8")
+
     def test_a_second_time_is_refused(self, project) -> None:
         aurora("new", "agent", "reader")
         before = (project / "desk_soc" / "agents" / "reader.py").stat().st_mtime_ns
@@ -195,12 +201,15 @@ class TestCommand:
         assert "reader.py is there already, so nothing was written" in again.err
         assert (project / "desk_soc" / "agents" / "reader.py").stat().st_mtime_ns == before
 
-    @pytest.mark.parametrize(("kind", "name"), [("tool", "technique"), ("agent", "triage"), ("graph", "triage")])
-    def test_an_id_that_aurora_has_already_is_refused(self, kind, name) -> None:
+    @pytest.mark.parametrize(
+        ("kind", "name", "told"),
+        [("tool", "technique", "a tool"), ("agent", "triage", "an agent"), ("graph", "triage", "a graph")],
+    )
+    def test_an_id_that_aurora_has_already_is_refused(self, kind, name, told) -> None:
         result = aurora("new", kind, name)
 
         assert result.status == 1
-        assert f"there is a {kind} '{name}' already, in " in result.err
+        assert f"there is {told} '{name}' already, in " in result.err
 
     def test_a_tool_that_is_not_there_is_told_before_discovery_refuses_everything(self, project) -> None:
         result = aurora("new", "agent", "reader", "--tool", "nosuch")

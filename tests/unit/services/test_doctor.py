@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -19,9 +20,10 @@ from aurora.services.doctor import (
     disk,
     examine,
     extras,
+    model,
     python,
 )
-from aurora.settings import load_settings
+from aurora.settings import ModelSettings, load_settings
 from aurora.storage.engine import open_engine
 from aurora.storage.schema import ensure_current
 
@@ -128,6 +130,49 @@ def test_a_directory_that_is_missing_is_made_later(tmp_path):
     assert (directory.state, space.name) == (State.OK, "disk")
     assert "made when it is needed" in directory.found
     assert not (tmp_path / "new").exists()
+
+
+async def test_a_driver_that_is_missing_comes_with_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    settings = load_settings(environ={}, directory=Path("/"), database__url="postgresql://soc@localhost/aurora")
+
+    check = await database(settings)
+
+    assert (check.state, check.remedy) == (State.MEND, "pip install 'aurora-soc[postgres]'")
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "remedy"),
+    [
+        ("nobody:small", "Aurora knows", "aurora model list"),
+        ("bedrock:claude", "package that is not installed", "pip install 'aurora-soc[bedrock]'"),
+        ("openai:gpt-5-mini", "needs a key", "export OPENAI_API_KEY="),
+    ],
+)
+def test_a_model_that_cannot_be_asked_must_be_mended(monkeypatch, name, found, remedy):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setitem(sys.modules, "langchain_aws", None)
+
+    check = model(ModelSettings(name=name))
+
+    assert check.state is State.MEND
+    assert found in check.found
+    assert remedy in check.remedy
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ModelSettings(name="ollama:qwen3:8b"),
+        ModelSettings(name="openai:local", url="http://127.0.0.1:8080/v1"),
+        ModelSettings(name="openai:gpt-5-mini", api_key="sk-test"),
+    ],
+)
+def test_a_model_that_can_be_asked_is_fine_and_its_key_is_not_shown(settings):
+    check = model(settings)
+
+    assert check.state is State.OK
+    assert "sk-test" not in check.found
 
 
 REQUIRED = [
