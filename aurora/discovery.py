@@ -231,9 +231,14 @@ def _missing_tools(specs: Iterable[Spec]) -> Iterator[str]:
     known = {spec.id for spec in specs if isinstance(spec, ToolSpec)}
     for spec in specs:
         if isinstance(spec, AgentSpec):
-            for name in spec.tools:
+            for name in _names(spec.tools):
                 if name not in known:
                     yield f"{spec.file}: agent '{spec.id}': there is no tool '{name}'"
+
+
+def _names(tools: object) -> tuple[str, ...]:
+    """Return the names in an agent's `tools`; none of a bare text, which is a fault that its spec tells of."""
+    return tools if isinstance(tools, tuple) else ()
 
 
 def _file_of(name: str) -> str:

@@ -22,7 +22,7 @@ async def write_export(pieces: AsyncGenerator[tuple[int, str], None], output: Pa
     Raises:
         InputError: a file is there and may not be replaced, or the path cannot be a file.
     """
-    from aurora.services.export import new_file
+    from aurora.services.files import new_file
 
     async with aclosing(pieces):  # ends its transaction here, also where nobody reads on
         if output is None:

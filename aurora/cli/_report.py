@@ -34,7 +34,7 @@ def check_report(path: Path | None) -> None:
         InputError: it could not.
     """
     if path is not None:
-        from aurora.reports import check_target
+        from aurora.services.files import check_target
 
         check_target(path)
 

@@ -1,4 +1,4 @@
-"""A small sample of our own making that ships with Aurora: one attack, seen by three products, amid noise.
+"""A small sample of our own making that ships with Aurora: one attack, seen by five products, amid noise.
 
 Hosts, people and addresses are invented (`*.example`, documentation and private ranges); detections named
 DEMO exist nowhere else.

@@ -38,7 +38,9 @@ def read_prompt(path: Path) -> Prompt:
     """
     try:
         raw = path.read_bytes()
-        whole = raw.decode()
+        whole = raw.decode("utf-8-sig")  # Windows editors put a mark before UTF-8
+    except FileNotFoundError:
+        raise ContentInvalid(f"prompt {path} does not exist") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ContentInvalid(f"prompt {path} cannot be read: {type(error).__name__}") from error
     match = _HEAD.fullmatch(whole.replace("\r\n", "\n"))

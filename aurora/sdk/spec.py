@@ -171,7 +171,9 @@ class AgentSpec(Spec):
             yield error.message
         if not _is_class(self.answer) or not issubclass(self.answer, BaseModel):
             yield "answer must be a pydantic model"
-        if len(set(self.tools)) != len(self.tools):
+        if _is_text(self.tools):
+            yield f"tools must be a tuple of ids: write ({self.tools!r},)"
+        elif len(set(self.tools)) != len(self.tools):
             yield "tools must be named once each"
 
 
@@ -219,6 +221,10 @@ def _matches(pattern: re.Pattern[str], value: object) -> bool:
 
 def _is_callable(value: object) -> bool:
     return callable(value)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def _is_class(value: object) -> bool:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import secrets
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from pathlib import Path
-from typing import Any, Literal, TextIO
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, Literal
 
-from aurora.kernel.errors import InputError
 from aurora.kernel.ports.knowledge import AttackKnowledge
-from aurora.kernel.untrusted import quoted
 from aurora.services import _csv, _ocsf
 from aurora.storage.repositories.alerts import Outcome
 from aurora.storage.unit_of_work import Storage
@@ -63,57 +57,6 @@ async def exported(
                 left -= len(outcomes)
                 if left <= 0:
                     return
-
-
-@contextlib.contextmanager
-def new_file(path: Path, *, force: bool = False) -> Iterator[TextIO]:
-    """Open a file that takes its place only when all was written; after an error, nothing is left of it.
-
-    Args:
-        path: Where it goes. Who looks meanwhile sees what was there before, or nothing.
-        force: Replace a file that is there.
-
-    Raises:
-        InputError: a file is there and `force` is not given, or the path cannot be a file.
-    """
-    if path.is_dir() or not path.parent.is_dir():
-        why = "it is a directory" if path.is_dir() else "its directory is not there"
-        raise InputError(f"cannot write to {quoted(str(path))}: {why}")
-    if path.exists() and not path.is_file():
-        raise InputError(f"cannot write to {quoted(str(path))}: it is no ordinary file")
-    if not force and os.path.lexists(path):
-        raise _exists(path)
-    path = path.resolve()  # a link is followed, not replaced
-    part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        _put(part, path, force=force)
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
-
-
-def _put(written: Path, path: Path, *, force: bool) -> None:
-    if force:
-        written.replace(path)
-        return
-    try:
-        # A link, unlike a rename, fails if somebody else was there first.
-        path.hardlink_to(written)
-    except FileExistsError:
-        raise _exists(path) from None
-    except OSError:  # file systems without links
-        if path.exists():
-            raise _exists(path) from None
-        written.replace(path)
-
-
-def _exists(path: Path) -> InputError:
-    return InputError(f"{quoted(str(path))} is there already; --force replaces it")
 
 
 def _line(

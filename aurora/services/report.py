@@ -17,7 +17,7 @@ from aurora.kernel.ids import AlertId
 from aurora.sdk.knowledge import Knowledge
 from aurora.services.outcomes import Document
 from aurora.services.report_alert import LONGEST_TITLE, LONGEST_WHO, cut, full_document, size
-from aurora.services.report_tally import Line, Tally
+from aurora.services.report_tally import LABELS, Line, Tally
 from aurora.services.summary import distinct
 from aurora.storage.unit_of_work import Storage
 
@@ -217,7 +217,8 @@ async def _report(storage: Storage, tally: Tally, *, content: Content, knowledge
                     (technique, found.name if (found := knowledge.attack.technique(technique)) else "")
                     for technique in cases[case_id]["techniques"]
                 ],
-                "alerts": tally.cases[case_id].alerts,
+                "alerts": [(label, tally.cases[case_id].alerts[label]) for label in LABELS],
+                "total": tally.cases[case_id].alerts.total(),
                 "first": tally.cases[case_id].first,
                 "last": tally.cases[case_id].last,
             }

@@ -53,13 +53,15 @@ class CaseCount:
 
     alerts: Counter[str] = field(default_factory=Counter)
     """By verdict."""
+    worst: tuple[int, int] = (len(LABELS), len(SEVERITIES))
+    """Ranks of verdict and severity of its worst alert; 0 is the worst there is."""
     first: datetime | None = None
     last: datetime | None = None
 
     @property
-    def badness(self) -> list[int]:
-        """Sorts the case with the most alerts of the worst verdict first."""
-        return [-self.alerts[label] for label in LABELS]
+    def badness(self) -> tuple[int, ...]:
+        """Sorts by the worst alert first: its verdict, its severity; then by how many there are of each verdict."""
+        return (*self.worst, *(-self.alerts[label] for label in LABELS))
 
 
 @dataclass(slots=True)
@@ -145,6 +147,7 @@ class Tally:
         if row["case_id"] is not None:
             case = self.cases.setdefault(row["case_id"], CaseCount())
             case.alerts[label] += 1
+            case.worst = min(case.worst, line.badness[:2])
             seen = row["event_time"]
             if seen is not None:
                 case.first, case.last = min(case.first or seen, seen), max(case.last or seen, seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -77,7 +78,7 @@ class TriageSettings(Group):
 class ModelSettings(Group):
     """The chat model that agents think with. None is needed: without one, written rules decide."""
 
-    name: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_]*:\S.*$", max_length=200)
+    name: str | None = Field(default=None, max_length=200)
     """`provider:name`, such as `openai:gpt-5-mini` or `ollama:qwen3:8b`. Not set: no model is asked."""
 
     url: str | None = Field(default=None, pattern=r"^https?://", max_length=2000)
@@ -103,6 +104,13 @@ class ModelSettings(Group):
 
     max_answer_bytes: int = Field(default=256 * 1024, ge=4096)
     """A longer answer is not read to its end."""
+
+    @field_validator("name")
+    @classmethod
+    def _with_provider(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[a-z][a-z0-9_]*:\S.*", name):
+            raise ValueError("must be provider:name, such as openai:gpt-5-mini; `aurora model list` shows providers")
+        return name
 
 
 class BudgetSettings(Group):

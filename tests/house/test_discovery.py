@@ -169,7 +169,7 @@ class TestFailingClosed:
             (GRAPH.replace('("load", "record")', '("load", "load")'), "nodes must be named, once each"),
             (
                 AGENT,
-                "prompt .*prompts/gone.md cannot be read",
+                "prompt .*prompts/gone.md does not exist",
             ),
         ],
     )

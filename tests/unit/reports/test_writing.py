@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from aurora.kernel.errors import InputError
-from aurora.reports import check_target, write_report
+from aurora.reports import write_report
+from aurora.services.files import check_target
 from tests.unit.reports.pages import outcome, report
 
 

@@ -54,11 +54,12 @@ def test_a_prompt_that_does_not_say_who_it_is_is_refused(file, text, fault) -> N
 
 
 def test_a_prompt_that_is_not_there_is_named(file) -> None:
-    with pytest.raises(ContentInvalid, match="prompt.md cannot be read"):
+    with pytest.raises(ContentInvalid, match="prompt.md does not exist"):
         read_prompt(file)
 
 
-def test_lines_may_end_as_on_windows(file) -> None:
-    file.write_bytes(GOOD.replace("\n", "\r\n").encode())
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_prompt_may_be_written_on_windows(file, mark) -> None:
+    file.write_bytes(mark + GOOD.replace("\n", "\r\n").encode())
 
     assert read_prompt(file).text == "You are an analyst."

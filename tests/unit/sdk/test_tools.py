@@ -8,6 +8,7 @@ from typing import Annotated
 import pytest
 from pydantic import Field, ValidationError
 
+from agents.triage import TRIAGE
 from aurora.sdk import ToolContext, tool
 
 
@@ -56,3 +57,9 @@ def test_a_tool_only_reads() -> None:
     dangerous = replace(weather, risk="T2")
 
     assert any("a tool only reads" in fault for fault in dangerous.faults())
+
+
+def test_tools_of_an_agent_are_a_tuple_even_if_there_is_only_one() -> None:
+    agent = replace(TRIAGE, tools="past_alerts")
+
+    assert "tools must be a tuple of ids: write ('past_alerts',)" in list(agent.faults())

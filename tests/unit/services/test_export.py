@@ -30,7 +30,8 @@ from aurora.kernel.ids import BatchId
 from aurora.kernel.models import Alert
 from aurora.knowledge.attack import Attack
 from aurora.services import _csv, _ocsf
-from aurora.services.export import exported, new_file
+from aurora.services.export import exported
+from aurora.services.files import new_file
 from aurora.storage.repositories.alerts import Outcome
 from aurora.storage.repositories.batches import Batch
 from tests.unit.ingest.alert_fixtures import ALL
