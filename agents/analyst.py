@@ -107,8 +107,9 @@ def decide(view: TriageView, kept: Sequence[Contribution], *, unfinished: str = 
 
     At least 13 decibans: malicious; at least 5: suspicious; at most -5: benign; between: needs_review.
     A severe alert (high, critical) is benign only with a contribution that closes, and only by the weight of
-    the rules: what a model takes off closes none. Otherwise, or without any evidence at all, a person must look. So they must where work was left `unfinished`: the words
-    say why, and what would have been benign needs review.
+    the rules: what a model takes off closes none. Otherwise, or without any evidence at all, a person must
+    look. So they must where work was left `unfinished`: the words say why, and what would have been benign
+    needs review.
 
     The confidence comes from the score alone, p = 1 / (1 + 10^(-score / 10)): p for malicious and
     suspicious, 1 - p for benign, and for needs_review 1 - |2p - 1|, how undecided it is.

@@ -166,7 +166,8 @@ def report(*alerts: Outcome, text: str = "harmless", full: int = 100, **more: An
         "cases": [
             {"case_id": CASE, "title": text, "severity": "high", "status": "open",
              "techniques": [("T1059", "Command and Scripting Interpreter")],
-             "alerts": list(tally.cases[CASE].alerts.items()), "total": tally.cases[CASE].alerts.total(), "first": NOON, "last": NOON}
+             "alerts": list(tally.cases[CASE].alerts.items()), "total": tally.cases[CASE].alerts.total(),
+             "first": NOON, "last": NOON}
         ] if CASE in tally.cases else [],
         "cases_left": 0,
         "rejects": Rejects(1, [{"file": text, "line": 3, "reason": "invalid_json", "message": text}]),
