@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
 
+import hypothesis
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
@@ -17,6 +19,12 @@ from aurora.kernel.ids import Uuid7Factory
 from aurora.settings import Settings, load_settings
 from aurora.storage.models import AlertModel, Base, CPSDeviceModel, IOCModel
 from aurora.testing import ManualClock, MemoryPublisher
+
+# Property tests draw the same examples in every run, so that nobody's change fails by chance. To look further:
+# HYPOTHESIS_PROFILE=explore make test ARGS="..."
+hypothesis.settings.register_profile("same", derandomize=True, database=None)
+hypothesis.settings.register_profile("explore", derandomize=False)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 pytest_plugins = [
     "aurora.testing.fixtures",

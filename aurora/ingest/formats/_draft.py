@@ -130,7 +130,9 @@ class Draft:
                 self.keep(name, value, provenance, path)
 
     def entity(self, kind: EntityType, value: str, provenance: Provenance, *, role: str = "") -> None:
-        """Note who or what took part. `value` is the canonical name."""
+        """Note who or what took part. `value` is the canonical name; of one that parts make too long, the start."""
+        if len(value) * 4 > MAX_VALUE_BYTES:
+            value = self.text(value, "/entities")
         key = (kind, value)
         if not value or key in self._entities:
             return
