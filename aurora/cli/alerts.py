@@ -25,6 +25,28 @@ SeverityName = Literal["critical", "high", "medium", "low", "info"]
 StatusName = Literal["new", "triaged", "investigating", "escalated", "resolved", "false_positive"]
 ExportName = Literal["ocsf", "csv"]
 
+WithVerdict = Annotated[
+    VerdictName | None,
+    typer.Option(
+        metavar="VERDICT", help="Only alerts with this verdict: malicious, suspicious, needs_review or benign."
+    ),
+]
+OfSeverity = Annotated[
+    SeverityName | None,
+    typer.Option(metavar="SEVERITY", help="Only alerts of this severity: critical, high, medium, low or info."),
+]
+InState = Annotated[
+    StatusName | None,
+    typer.Option(
+        metavar="STATUS",
+        help="Only alerts in this state: new, triaged, investigating, escalated, resolved or false_positive.",
+    ),
+]
+FromSource = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Only alerts of this product family, such as suricata or microsoft."),
+]
+
 AlertRef = Annotated[
     str,
     typer.Argument(
@@ -38,27 +60,10 @@ AlertRef = Annotated[
 @app.command("list", cls=Command)
 def list_alerts(
     *,
-    verdict: Annotated[
-        VerdictName | None,
-        typer.Option(
-            metavar="VERDICT", help="Only alerts with this verdict: malicious, suspicious, needs_review or benign."
-        ),
-    ] = None,
-    severity: Annotated[
-        SeverityName | None,
-        typer.Option(metavar="SEVERITY", help="Only alerts of this severity: critical, high, medium, low or info."),
-    ] = None,
-    status: Annotated[
-        StatusName | None,
-        typer.Option(
-            metavar="STATUS",
-            help="Only alerts in this state: new, triaged, investigating, escalated, resolved or false_positive.",
-        ),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Only alerts of this product family, such as suricata or microsoft."),
-    ] = None,
+    verdict: WithVerdict = None,
+    severity: OfSeverity = None,
+    status: InState = None,
+    source: FromSource = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="List so many at most.")] = 50,
     skip: Annotated[int, typer.Option(min=0, help="Leave out the first so many.")] = 0,
     as_json: AsJson = False,
@@ -127,27 +132,10 @@ def report(
     output: Annotated[
         Path, typer.Option("--output", metavar="FILE", show_default=False, help="Write the page to this file.")
     ],
-    verdict: Annotated[
-        VerdictName | None,
-        typer.Option(
-            metavar="VERDICT", help="Only alerts with this verdict: malicious, suspicious, needs_review or benign."
-        ),
-    ] = None,
-    severity: Annotated[
-        SeverityName | None,
-        typer.Option(metavar="SEVERITY", help="Only alerts of this severity: critical, high, medium, low or info."),
-    ] = None,
-    status: Annotated[
-        StatusName | None,
-        typer.Option(
-            metavar="STATUS",
-            help="Only alerts in this state: new, triaged, investigating, escalated, resolved or false_positive.",
-        ),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Only alerts of this product family, such as suricata or microsoft."),
-    ] = None,
+    verdict: WithVerdict = None,
+    severity: OfSeverity = None,
+    status: InState = None,
+    source: FromSource = None,
     db: Database = None,
 ) -> None:
     """Write a report of stored alerts for people: one HTML page that needs nothing else, to read, print or send.
@@ -190,27 +178,10 @@ def export(
         typer.Option("--output", metavar="FILE", show_default=False, help="Write to this file instead of stdout."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
-    verdict: Annotated[
-        VerdictName | None,
-        typer.Option(
-            metavar="VERDICT", help="Only alerts with this verdict: malicious, suspicious, needs_review or benign."
-        ),
-    ] = None,
-    severity: Annotated[
-        SeverityName | None,
-        typer.Option(metavar="SEVERITY", help="Only alerts of this severity: critical, high, medium, low or info."),
-    ] = None,
-    status: Annotated[
-        StatusName | None,
-        typer.Option(
-            metavar="STATUS",
-            help="Only alerts in this state: new, triaged, investigating, escalated, resolved or false_positive.",
-        ),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Only alerts of this product family, such as suricata or microsoft."),
-    ] = None,
+    verdict: WithVerdict = None,
+    severity: OfSeverity = None,
+    status: InState = None,
+    source: FromSource = None,
     limit: Annotated[int | None, typer.Option(min=1, show_default=False, help="Export so many at most.")] = None,
     db: Database = None,
 ) -> None:
