@@ -8,22 +8,19 @@ measures any more if it succeeds.
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
-import importlib
-import inspect
 import json
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.measurement import Measurement, commit, machine
+from tests.bench.measurement import commit, machine
+from tests.bench.running import alone
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
@@ -44,7 +41,7 @@ def main(names: Sequence[str]) -> int:
     for name in chosen:
         console.print(f"[dim]{name} …[/]")
         try:
-            fresh += [{**each, **where} for each in run(name)]
+            fresh += [{**each, **where} for each in alone(name)]
         except Exception:  # noqa: BLE001 - the other benches still have something to say
             traceback.print_exc()
             failed.append(name)
@@ -55,23 +52,6 @@ def main(names: Sequence[str]) -> int:
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def run(name: str) -> list[dict[str, Any]]:
-    """Return what one bench measures; its `run` may be asynchronous, and return plain mappings.
-
-    Raises:
-        TypeError: a mapping has other keys than a `Measurement` has fields.
-    """
-    measured = importlib.import_module(f"tests.bench.bench_{name}").run()
-    results = asyncio.run(measured) if inspect.iscoroutine(measured) else measured
-    plain = [each if isinstance(each, Measurement) else Measurement(**_without_place(each)) for each in results]
-    return [dataclasses.asdict(each) for each in plain]
-
-
-def _without_place(measured: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the mapping without `machine` and `commit`, which the runner knows better."""
-    return {key: value for key, value in measured.items() if key not in {"machine", "commit"}}
 
 
 def stored() -> list[dict[str, Any]]:
