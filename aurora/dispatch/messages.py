@@ -4,35 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import orjson
 
 from aurora.kernel.errors import MessageInvalid
+from aurora.kernel.ports.broker import Message, Stream
+
+__all__ = ["MAX_BYTES", "Message", "Stream", "encoded"]
 
 MAX_BYTES = 64 * 1024
 """Largest message. Messages name rows by id; one that is larger carries what belongs into the database."""
-
-
-class Stream(StrEnum):
-    """The streams, by the names that other programs know."""
-
-    AUDIT = "aurora:audit"
-    ALERTS = "aurora:alerts"
-    AGENT_TASKS = "aurora:agent:tasks"
-    AGENT_RESULTS = "aurora:agent:results"
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One entry of a stream."""
-
-    id: str
-    """SHA-256 of the data, 64 hex digits: equal content has equal ids."""
-    data: bytes
-    """JSON with sorted keys."""
 
 
 def encoded(content: Mapping[str, Any]) -> Message:

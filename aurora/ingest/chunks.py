@@ -171,7 +171,15 @@ class ChunkWriter:
         )
         self._rows["entities"].extend(entity_rows(alert, at=at, batch=self._batch, tenant=tenant))
         self._rows["tasks"].append(
-            task_row(alert, task_id=task_id, run_id=run_id, graph=self._graph, now=self._now, tenant=tenant)
+            task_row(
+                alert,
+                task_id=task_id,
+                run_id=run_id,
+                graph=self._graph,
+                batch=self._batch,
+                now=self._now,
+                tenant=tenant,
+            )
         )
         self._rows["runs"].append(run_row(task_id=task_id, run_id=run_id, graph=self._graph, tenant=tenant))
 

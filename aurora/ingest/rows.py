@@ -16,6 +16,7 @@ from pydantic_core import to_json
 
 from aurora.ingest.reading import RawRecord, RejectedRecord
 from aurora.kernel.models import Alert, Entity, EntityType, Observable, ObservableType, Severity
+from aurora.storage.models.task import HELD
 from aurora.storage.repositories.batches import Batch
 
 Row = dict[str, Any]
@@ -104,8 +105,8 @@ def entity_rows(alert: Alert, *, at: datetime, batch: Batch, tenant: str) -> lis
     ]
 
 
-def task_row(alert: Alert, *, task_id: UUID, run_id: UUID, graph: str, now: datetime, tenant: str) -> Row:
-    """Return the task that triages a new alert."""
+def task_row(alert: Alert, *, task_id: UUID, run_id: UUID, graph: str, batch: Batch, now: datetime, tenant: str) -> Row:
+    """Return the task that triages a new alert, held until its batch is accepted."""
     return {
         "id": task_id,
         "tenant": tenant,
@@ -118,6 +119,12 @@ def task_row(alert: Alert, *, task_id: UUID, run_id: UUID, graph: str, now: date
         "state": "queued",
         "epoch": 0,
         "attempt": 0,
+        "max_attempts": 5,
+        "cancel_requested": False,
+        "woken": False,
+        "result_due": False,
+        "batch_id": batch.id,
+        "run_at": HELD,
         "created_at": now,
     }
 

@@ -118,6 +118,31 @@ class LeaseLost(Conflict):
     code = "aurora.runtime.lease_lost"
 
 
+class QuotaExceeded(AuroraError):
+    """A tenant has as much work queued as it may; `context["retry_after_s"]` says when to try again."""
+
+    code = "aurora.runtime.quota"
+    retryable = True
+    http_status = 429
+
+
+class DeadlinePassed(AuroraError):
+    """The task's result is of no use any more; it was not run, or not to its end."""
+
+    code = "aurora.runtime.deadline"
+    http_status = 504
+
+
+class GraphVersionGone(AuroraError):
+    """A run cannot go on: the version of the graph that it began with is not installed, and no step leads on.
+
+    Nothing was run. `aurora tasks retry` goes on with it once the version, or a migration from it, is there.
+    """
+
+    code = "aurora.runtime.graph_version"
+    http_status = 409
+
+
 class Unfenced(AuroraError):
     """A checkpoint was written without a task and an epoch; nothing was stored."""
 

@@ -11,10 +11,17 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from aurora.kernel.errors import SettingsInvalid
-from aurora.settings.values import Duration, Names, database_url, without_password
+from aurora.kernel.models.task import Lane
+from aurora.settings.values import Duration, Names, Shares, database_url, without_password
 
 JWT_SECRET_MIN_CHARACTERS = 32
 """HS256 wants a key at least as long as its digest (RFC 7518 §3.2)."""
+
+SIGNING_KEY_MIN_CHARACTERS = 32
+"""As long as the digest of HMAC-SHA256 (RFC 2104 §3)."""
+
+BROKER_SCHEMES = ("local", "redis", "rediss", "unix", "nats", "tls")
+"""`unix` is a Redis on this machine, `tls` a NATS that speaks TLS."""
 
 
 class Group(BaseModel):
@@ -129,6 +136,79 @@ class BudgetSettings(Group):
     """Time spent waiting for models and tools."""
 
 
+class DispatchSettings(Group):
+    """How tasks reach workers."""
+
+    broker: SecretStr = SecretStr("local://")
+    """What wakes workers: `local://` (they look into the database), `redis://…`, `rediss://…`, `unix://…` or
+    `nats://…`, `tls://…`; secret because it may hold a password. Losing it costs time, never a task."""
+
+    second_broker: SecretStr | None = None
+    """Asked where the first cannot be reached; when neither can, workers look into the database."""
+
+    signing_key: SecretStr | None = None
+    """Signs envelopes (HMAC-SHA256). Set, an envelope without a valid signature wakes nobody."""
+
+    lanes: Names = ("critical", "high", "normal", "bulk")
+    """What `aurora worker` serves, without `--queues`."""
+
+    concurrency: int = Field(default=8, ge=1, le=1024)
+    """Tasks that one worker runs at the same time."""
+
+    drain_timeout: Duration = timedelta(seconds=30)
+    """How long a worker that is told to stop may finish what it runs; the rest is handed back."""
+
+    poll: Duration = timedelta(seconds=1)
+    """Longest time between two looks into the database, whatever a broker says."""
+
+    max_queued: int = Field(default=100_000, ge=1)
+    """Queued tasks of one tenant; who submits more is told when to try again. Files are not held to it."""
+
+    weights: Shares = {}
+    """How often a tenant has its turn, such as `acme=3, globex=1`; 1 for those not named."""
+
+    running: Shares = {}
+    """Most tasks of a tenant that run at the same time, on all workers; not named: as many as there are places."""
+
+    @field_validator("lanes")
+    @classmethod
+    def _known_lanes(cls, lanes: tuple[str, ...]) -> tuple[str, ...]:
+        if not lanes or set(lanes) - set(Lane):
+            raise ValueError(f"must be some of {', '.join(Lane)}")
+        return lanes
+
+    @field_validator("broker", "second_broker")
+    @classmethod
+    def _known_broker(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and url.get_secret_value().partition("://")[0] not in BROKER_SCHEMES:
+            raise ValueError(f"must begin with one of {', '.join(f'{each}://' for each in BROKER_SCHEMES)}")
+        return url
+
+    @field_validator("signing_key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < SIGNING_KEY_MIN_CHARACTERS:
+            raise ValueError(f"must have at least {SIGNING_KEY_MIN_CHARACTERS} characters")
+        return key
+
+
+class RetentionSettings(Group):
+    """How long is kept what nobody works on any more. Alerts, verdicts and cases are not touched."""
+
+    steps: Duration = timedelta(days=30)
+    """Checkpoints and journal of a run that has ended: without them it can be shown, but not replayed."""
+
+    tasks: Duration = timedelta(days=365)
+    """Rows of tasks that have ended, with their events. Never shorter than `steps`."""
+
+    @field_validator("tasks")
+    @classmethod
+    def _no_shorter(cls, tasks: timedelta, info: ValidationInfo) -> timedelta:
+        if tasks < info.data.get("steps", tasks):
+            raise ValueError("must be no shorter than retention.steps")
+        return tasks
+
+
 class ObservabilitySettings(Group):
     """What Aurora says about itself."""
 
@@ -170,6 +250,8 @@ class Settings(Group):
     triage: TriageSettings = Field(default_factory=TriageSettings)
     model: ModelSettings = Field(default_factory=ModelSettings)
     budget: BudgetSettings = Field(default_factory=BudgetSettings)
+    dispatch: DispatchSettings = Field(default_factory=DispatchSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
     observability: ObservabilitySettings = Field(default_factory=ObservabilitySettings)
     auth: AuthSettings = Field(default_factory=AuthSettings, validate_default=True)
     content: ContentSettings = Field(default_factory=ContentSettings)

@@ -8,7 +8,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 import orjson
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 _DURATION = re.compile(r"(\d+)\s*(ms|s|m|h|d)")
 _UNITS = {
@@ -58,11 +58,28 @@ def _names(value: object) -> object:
         raise ValueError('must be written as a,b or as ["a", "b"]') from None
 
 
+def _shares(value: object) -> object:
+    """Accept `acme=3, globex=1`, as an environment variable writes a table."""
+    if not isinstance(value, str):
+        return value
+    shares: dict[str, object] = {}
+    for part in filter(None, (each.strip() for each in value.split(","))):
+        name, separator, number = part.partition("=")
+        if not separator or not number.strip().isdecimal():
+            raise ValueError("must be written as name=number, name=number")
+        shares[name.strip()] = int(number)
+    return shares
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 """A length of time, written with its unit."""
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 """A list of names."""
+
+
+Shares = Annotated[dict[str, Annotated[int, Field(ge=1, le=1_000_000)]], BeforeValidator(_shares)]
+"""A whole number for each of some names."""
 
 
 def database_url(url: str) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-HEAD = "0002"
+HEAD = "0003"
 """Revision that this Aurora needs; a test holds it to the newest migration. Reading it costs no import of Alembic."""
 
 _LOCK = 0x41555241

@@ -8,8 +8,10 @@ from aurora.storage.models.case import CaseModel
 from aurora.storage.models.device import CPSDeviceModel
 from aurora.storage.models.indicator import IOCModel
 from aurora.storage.models.journal import JournalModel
-from aurora.storage.models.task import RunModel, TaskModel
+from aurora.storage.models.schedule import ScheduleModel, ScheduleSlotModel
+from aurora.storage.models.task import RunModel, TaskEventModel, TaskModel
 from aurora.storage.models.verdict import VerdictModel
+from aurora.storage.models.worker import CircuitModel, WorkerModel
 
 __all__ = [
     "AlertEntityModel",
@@ -23,10 +25,15 @@ __all__ = [
     "CheckpointBlobModel",
     "CheckpointModel",
     "CheckpointWriteModel",
+    "CircuitModel",
     "IOCModel",
     "JournalModel",
     "RejectedRecordModel",
     "RunModel",
+    "ScheduleModel",
+    "ScheduleSlotModel",
+    "TaskEventModel",
     "TaskModel",
     "VerdictModel",
+    "WorkerModel",
 ]

@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 
 from aurora.kernel.ids import BatchId
-from aurora.storage.models import BatchModel, RejectedRecordModel
+from aurora.storage.models import BatchModel, RejectedRecordModel, TaskModel
 from aurora.storage.repositories.base import Repository, table_of
 
-_BATCHES, _REJECTED = table_of(BatchModel), table_of(RejectedRecordModel)
+_BATCHES, _REJECTED, _TASKS = table_of(BatchModel), table_of(RejectedRecordModel), table_of(TaskModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,16 @@ class Batches(Repository):
         )
 
     async def accepted(self, batch: BatchId, *, at: datetime) -> None:
-        """Mark that the whole input was read; an already finished batch stays finished."""
+        """Mark that the whole input was read and let its tasks run; an already finished batch stays finished."""
         await self._connection.execute(
             update(_BATCHES)
             .where(_BATCHES.c.tenant == self._tenant, _BATCHES.c.id == batch, _BATCHES.c.state == "accepting")
             .values(state="accepted", accepted_at=at)
+        )
+        await self._connection.execute(
+            update(_TASKS)
+            .where(_TASKS.c.tenant == self._tenant, _TASKS.c.batch_id == batch)
+            .values(run_at=at, batch_id=None)
         )
 
     async def finished(self, batch: BatchId, *, counts: Mapping[str, int], at: datetime) -> None:

@@ -176,6 +176,7 @@ class Tasks(Repository):
             **task.model_dump(exclude={"lease_until"}),
             "state": task.state.value,
             "tenant": self._tenant,
+            "run_at": task.run_at or task.created_at,
         }
         await self._connection.execute(
             self._insert(_TASKS).on_conflict_do_nothing(index_elements=["tenant", "idempotency_key"]), [row]

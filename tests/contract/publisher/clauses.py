@@ -28,7 +28,7 @@ class PublisherContract:
 
     clauses: ClassVar[int] = 9
 
-    @pytest.mark.parametrize("stream", Stream)
+    @pytest.mark.parametrize("stream", METHODS)
     async def test_each_method_writes_to_the_stream_of_its_own(
         self, publisher: Publisher, read: Read, stream: Stream
     ) -> None:
