@@ -11,6 +11,7 @@ import importlib.util
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -25,6 +26,9 @@ HOUSE = ("agents", "graphs")
 """Packages of Aurora's own content; a plugin repeats these names below its own."""
 
 PLUGIN_GROUP = "aurora.content"
+
+_OURS = frozenset({"aurora", "given"})
+"""Origins whose graphs may stand beside anybody's older versions of them."""
 
 AnySpec = TypeVar("AnySpec", bound=Spec)
 
@@ -56,6 +60,7 @@ class Content:
     """Everything that was found, by id; iteration is in id order."""
 
     graphs: Mapping[str, GraphSpec]
+    """The newest version of each: what a fresh run begins with."""
     agents: Mapping[str, AgentSpec]
     rules: Mapping[str, RuleSpec]
     enrichers: Mapping[str, EnricherSpec]
@@ -63,14 +68,28 @@ class Content:
     untrusted: tuple[UntrustedPlugin, ...] = ()
     origins: Mapping[tuple[str, str], str]
     """Name of the plugin, or `aurora`, by kind and id."""
+    older: Mapping[tuple[str, str], tuple[GraphSpec, str]] = field(default_factory=dict)
+    """Older versions of graphs, which runs that began with them go on with, by id and version; each with its origin."""
+
+    @cached_property
+    def graph_versions(self) -> Mapping[str, Mapping[str, GraphSpec]]:
+        """All versions of each graph by id and version, the newest first."""
+        found: dict[str, dict[str, GraphSpec]] = {}
+        for name, newest in self.graphs.items():
+            older = [spec for (id_, _), (spec, _) in self.older.items() if id_ == name]
+            older.sort(key=lambda each: each.order, reverse=True)
+            found[name] = {each.version: each for each in (newest, *older)}
+        return MappingProxyType(found)
+
+    def origin_of(self, spec: Spec) -> str:
+        """Return the name of the plugin that a spec comes from, or `aurora`."""
+        older = self.older.get((spec.id, spec.version)) if isinstance(spec, GraphSpec) else None
+        return self.origins[spec.kind, spec.id] if older is None else older[1]
 
     def items(self) -> tuple[ContentItem, ...]:
-        """Return all content for a list, by kind and id."""
-        specs: list[Spec] = [
-            spec
-            for group in (self.graphs, self.agents, self.tools, self.rules, self.enrichers)
-            for spec in group.values()
-        ]
+        """Return all content for a list, by kind and id; of a graph the newest version first."""
+        specs: list[Spec] = [spec for versions in self.graph_versions.values() for spec in versions.values()]
+        specs += [spec for group in (self.agents, self.tools, self.rules, self.enrichers) for spec in group.values()]
         return tuple(
             ContentItem(
                 id=spec.id,
@@ -78,7 +97,7 @@ class Content:
                 version=spec.version,
                 risk=spec.risk,
                 file=spec.file,
-                origin=self.origins[spec.kind, spec.id],
+                origin=self.origin_of(spec),
             )
             for spec in specs
         )
@@ -191,14 +210,16 @@ def discover_content(
     specs = [spec for spec, _ in walk.found.values()]
     walk.faults += [f"{spec.file}: {spec.kind} '{spec.id}': {fault}" for spec in specs for fault in spec.faults()]
     walk.faults += _duplicates(specs)
+    walk.faults += _usurped(walk.found.values())
     walk.faults += _missing_tools(specs)
     if walk.faults:
         count = len(walk.faults)
         head = "content cannot be loaded, one fault" if count == 1 else f"content cannot be loaded, {count} faults"
         message = f"{head}:\n" + "\n".join(f"- {fault}" for fault in walk.faults)
         raise ContentInvalid(message, faults=count) from walk.cause
+    newest, older = _versions(walk.found.values())
     return Content(
-        graphs=_by_id(specs, GraphSpec),
+        graphs=_by_id(newest, GraphSpec),
         agents=_by_id(specs, AgentSpec),
         rules=_by_id(specs, RuleSpec),
         enrichers=_by_id(specs, EnricherSpec),
@@ -208,7 +229,14 @@ def discover_content(
             for entry in known
             if entry.name not in trusted
         ),
-        origins=MappingProxyType({(spec.kind, spec.id): origin for spec, origin in walk.found.values()}),
+        origins=MappingProxyType(
+            {
+                (spec.kind, spec.id): origin
+                for spec, origin in walk.found.values()
+                if not isinstance(spec, GraphSpec) or (spec.id, spec.version) not in older
+            }
+        ),
+        older=MappingProxyType(older),
     )
 
 
@@ -217,13 +245,48 @@ def _by_id(specs: Iterable[Spec], kind: type[AnySpec]) -> Mapping[str, AnySpec]:
     return MappingProxyType({spec.id: spec for spec in sorted(chosen, key=lambda each: each.id)})
 
 
+def _versions(
+    found: Iterable[tuple[Spec, str]],
+) -> tuple[list[GraphSpec], dict[tuple[str, str], tuple[GraphSpec, str]]]:
+    """Return the newest version of each graph, and the others by id and version with their origins."""
+    newest: dict[str, GraphSpec] = {}
+    older: dict[tuple[str, str], tuple[GraphSpec, str]] = {}
+    graphs = [(spec, origin) for spec, origin in found if isinstance(spec, GraphSpec)]
+    for spec, origin in sorted(graphs, key=lambda each: each[0].order, reverse=True):
+        if newest.setdefault(spec.id, spec) is not spec:
+            older[spec.id, spec.version] = (spec, origin)
+    return list(newest.values()), older
+
+
 def _duplicates(specs: Iterable[Spec]) -> Iterator[str]:
-    files: dict[tuple[str, str], list[str]] = {}
+    """Yield a fault for what is defined twice. A graph is, where two specs have one version of it."""
+    files: dict[tuple[str, str, object], list[str]] = {}
     for spec in specs:
-        files.setdefault((spec.kind, str(spec.id)), []).append(spec.file)
-    for (kind, name), places in files.items():
+        version = spec.order if isinstance(spec, GraphSpec) else None
+        files.setdefault((spec.kind, str(spec.id), version), []).append(spec.file)
+    for (kind, name, order), places in files.items():
         if len(places) > 1:
-            yield f"{kind} '{name}' is defined more than once: {', '.join(places)}"
+            which = f"{kind} '{name}'" if order is None else f"the same version of {kind} '{name}'"
+            yield f"{which} is defined more than once: {', '.join(places)}"
+
+
+def _usurped(found: Iterable[tuple[Spec, str]]) -> Iterator[str]:
+    """Yield a fault for a graph whose newest version is of a plugin, and another of somebody else.
+
+    A plugin may keep old versions of Aurora's graphs. With a new one it would take over every fresh run.
+    """
+    graphs: dict[str, list[tuple[GraphSpec, str]]] = {}
+    for spec, origin in found:
+        if isinstance(spec, GraphSpec):
+            graphs.setdefault(str(spec.id), []).append((spec, origin))
+    for name, versions in graphs.items():
+        newest, origin = max(versions, key=lambda each: each[0].order)
+        others = sorted({each for _, each in versions} - {origin})
+        if others and origin not in _OURS:
+            yield (
+                f"{newest.file}: graph '{name}': plugin '{origin}' has a newer version of it than {', '.join(others)}, "
+                "whose graph it is: give it an id of its own"
+            )
 
 
 def _missing_tools(specs: Iterable[Spec]) -> Iterator[str]:

@@ -40,7 +40,8 @@ class Finding(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
-    """What sort of thing: `field`, `warning_list`, `network`, `software`, `technique`, `past_verdict`, `related`."""
+    """What sort of thing: `field`, `warning_list`, `network`, `software`, `technique`, `past_verdict`, `related`,
+    `unanswered`."""
 
     provenance: Provenance
     """No better than that of the value it is about: a listed domain that the attacker chose proves nothing."""

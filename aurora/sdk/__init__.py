@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from aurora.sdk.agents import Agents, Answer
 from aurora.sdk.context import RunContext, ToolContext
+from aurora.sdk.migration import START, Migration
 from aurora.sdk.spec import AgentSpec, EnricherSpec, GraphSpec, RuleSpec, Spec, ToolSpec
 from aurora.sdk.steering import GiveUp, RetryWithHint
 
 __all__ = [
+    "START",
     "AgentSpec",
     "Agents",
     "Answer",
     "EnricherSpec",
     "GiveUp",
     "GraphSpec",
+    "Migration",
     "RetryWithHint",
     "RuleSpec",
     "RunContext",
@@ -39,11 +43,14 @@ def rule(*, id: str, version: str, title: str) -> Callable[[Callable[..., Any]],
     return decorate
 
 
-def enricher(*, id: str, version: str, title: str) -> Callable[[Callable[..., Any]], EnricherSpec]:
+def enricher(
+    *, id: str, version: str, title: str, timeout: timedelta = timedelta(seconds=10)
+) -> Callable[[Callable[..., Any]], EnricherSpec]:
     """Turn a function into an enricher; its docstring becomes the enricher's text."""
 
     def decorate(function: Callable[..., Any]) -> EnricherSpec:
-        return EnricherSpec(id=id, version=version, title=title, doc=inspect.getdoc(function) or "", function=function)
+        doc = inspect.getdoc(function) or ""
+        return EnricherSpec(id=id, version=version, title=title, doc=doc, function=function, timeout=timeout)
 
     return decorate
 

@@ -8,18 +8,31 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pydantic import BaseModel
 
+from aurora.kernel.deadline import within
 from aurora.kernel.errors import ContentInvalid
+from aurora.kernel.evidence import Finding, Provenance
+from aurora.kernel.untrusted import UntrustedText
+from aurora.sdk.migration import Migration
 from aurora.sdk.prompt import Prompt, read_prompt
 from aurora.sdk.signature import parameters_of
+
+if TYPE_CHECKING:
+    from aurora.kernel.clock import Clock
+    from aurora.kernel.models import Alert
+    from aurora.sdk.knowledge import Knowledge
+
+UNANSWERED = "unanswered"
+"""Kind of the finding that stands for those of an enricher which took too long."""
 
 _ID = re.compile(r"[a-z][a-z0-9]*(?:[._-][a-z0-9]+)*")
 _VERSION = re.compile(r"\d+(?:\.\d+){0,2}")
@@ -56,6 +69,14 @@ class Spec:
         while (frame := sys._getframe(depth)).f_globals.get("__name__", "").startswith(_SDK):  # noqa: SLF001
             depth += 1
         object.__setattr__(self, "file", frame.f_code.co_filename)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The version as a key to sort by: 10 comes after 9, and 1.0 is 1."""
+        numbers = [int(each) for each in self.version.split(".")] if _matches(_VERSION, self.version) else []
+        while numbers and not numbers[-1]:
+            numbers.pop()
+        return tuple(numbers)
 
     def faults(self) -> Iterator[str]:
         """Yield one sentence for everything that is wrong with it."""
@@ -96,9 +117,39 @@ class EnricherSpec(Spec):
 
     function: Callable[..., Any]
 
+    timeout: timedelta = timedelta(seconds=10)
+    """How long an alert waits for it; a source that answers later is one that does not answer."""
+
+    async def find(self, alert: Alert, knowledge: Knowledge, *, clock: Clock) -> Sequence[Finding]:
+        """Return what it finds about an alert; if it takes too long, one finding that says so.
+
+        So a slow source costs an alert seconds and is seen in its verdict. It cannot stop an enricher that blocks the
+        event loop instead of waiting.
+
+        Raises:
+            Exception: whatever the enricher raises, except that it took too long.
+        """
+        try:
+            return cast(
+                "Sequence[Finding]", await within(self.timeout, lambda: self.function(alert, knowledge), clock=clock)
+            )
+        except TimeoutError:
+            limit = f"{self.timeout.total_seconds():g} s"
+            return [
+                Finding(
+                    kind=UNANSWERED,
+                    provenance=Provenance.AGENT_DERIVED,
+                    text=UntrustedText(f"enricher {self.id} gave no answer within {limit}: what it knows is missing"),
+                    source=f"{self.id} {self.version}",
+                    attributes={"enricher": self.id},
+                )
+            ]
+
     def faults(self) -> Iterator[str]:
         yield from super().faults()
         yield from _function_faults(self.function, self.doc)
+        if not _is_duration(self.timeout):
+            yield "timeout must be a timedelta above zero"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,6 +251,9 @@ class GraphSpec(Spec):
     outcome: Callable[[Mapping[str, Any]], str] = field(default=lambda _state: "done")
     """One word for how a run ended, from its last state: what `aurora runs` shows."""
 
+    migrations: tuple[Migration, ...] = ()
+    """How runs that began with other versions go on with this one, where theirs are not installed any more."""
+
     def faults(self) -> Iterator[str]:
         yield from super().faults()
         if not _is_callable(self.build):
@@ -210,6 +264,19 @@ class GraphSpec(Spec):
             yield "state must be a class"
         if not self.nodes or len(set(self.nodes)) != len(self.nodes):
             yield "nodes must be named, once each"
+        yield from self._migration_faults()
+
+    def _migration_faults(self) -> Iterator[str]:
+        if not _are_migrations(self.migrations):
+            yield "migrations must be a tuple of Migration"
+            return
+        for each in self.migrations:
+            if not _matches(_VERSION, each.from_version):
+                yield f"from_version {each.from_version!r} must be text of one to three numbers, such as '1' or '1.2'"
+            yield from each.faults(version=self.version, nodes=self.nodes)
+        versions = [each.from_version for each in self.migrations]
+        if len(set(versions)) != len(versions):
+            yield "migrations must be declared once for each version that they lead from"
 
 
 # Plugins need not be type-checked, so values are looked at as the objects that they really are.
@@ -225,6 +292,14 @@ def _is_callable(value: object) -> bool:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
+
+
+def _is_duration(value: object) -> bool:
+    return isinstance(value, timedelta) and value > timedelta()
+
+
+def _are_migrations(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(each, Migration) for each in value)
 
 
 def _is_class(value: object) -> bool:

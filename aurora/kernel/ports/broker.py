@@ -46,12 +46,15 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class DroppedGroup:
-    """A group that was silent for longer than the retention and is not waited for any more."""
+    """A group that is not waited for any more: it was silent for the retention while entries waited, or too far behind.
+
+    If it comes back it begins with what is still there.
+    """
 
     stream: Stream
     group: str
     pending: int
-    """Entries that it had not confirmed."""
+    """Entries that were delivered to it and that it had not confirmed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +66,7 @@ class BrokerHealth:
     entries: Mapping[str, int] = field(default_factory=dict)
     """Entries that are kept, by stream."""
     pending: Mapping[str, int] = field(default_factory=dict)
-    """Entries not confirmed yet, by `stream/group`."""
+    """Entries not confirmed yet, delivered or not, by `stream/group`."""
 
 
 class Broker(Protocol):
@@ -82,10 +85,20 @@ class Broker(Protocol):
         """`local`, `redis` or `nats`. Its breaker is `broker:<name>`."""
 
     async def publish(self, stream: Stream, message: Message) -> bool:
-        """Add a message once; return whether it is new to the stream."""
+        """Add a message once; return whether it is new to the stream.
+
+        Raises:
+            MessageInvalid: it takes more than 64 KiB.
+        """
 
     async def wake(self, lane: Lane, messages: Sequence[Message]) -> None:
-        """Tell workers of a lane that there is work: envelopes on the stream of tasks. Twice does no harm."""
+        """Tell workers of a lane that there is work: envelopes on the stream of tasks. Twice does no harm.
+
+        Wake-ups need not be kept: those that are older than an hour go, and of very many the oldest.
+
+        Raises:
+            MessageInvalid: one of them takes more than 64 KiB; none was sent.
+        """
 
     async def fetch(self, lanes: Sequence[Lane], *, limit: int, wait: timedelta) -> Sequence[Delivery]:
         """Return up to `limit` wake-ups for these lanes, each handed to one worker; nothing if none came in `wait`.
@@ -99,7 +112,8 @@ class Broker(Protocol):
     ) -> Sequence[Delivery]:
         """Return up to `limit` events of a stream for a group; every group gets all of them, each consumer some.
 
-        A group begins with what is published after its first call. What a consumer received and did not confirm
+        A group begins with what is published after its first call; one that the server has lost, with all that is
+        there. It may come back early with nothing. What a consumer received and did not confirm
         comes again, to any consumer of the group, after the time that the broker was opened with.
         """
 
@@ -107,7 +121,11 @@ class Broker(Protocol):
         """Say that these need not come again."""
 
     async def trim(self) -> Sequence[DroppedGroup]:
-        """Remove what every live group has confirmed; give up groups that were silent for the retention."""
+        """Remove what every live group has confirmed; give up groups that are silent or too far behind.
+
+        A stream without groups keeps the last 100,000 entries of the last 7 days. To be called every few minutes,
+        by anybody, at the same time or not.
+        """
 
     async def health(self) -> BrokerHealth:
         """Ask how it is."""
