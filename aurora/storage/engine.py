@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,14 @@ from aurora.storage.sqlite import apply_pragmas
 
 WRITES = "aurora_writes"
 """Execution option of a connection that is going to write."""
+
+CONNECT = timedelta(seconds=10)
+"""Longest time to connect to PostgreSQL."""
+
+COMMAND = timedelta(minutes=1)
+"""Longest time of one statement: a connection whose other end is gone without a word must not hold a worker for ever.
+
+The longest of ours, correlating a batch of 100,000 alerts, takes seconds."""
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
@@ -71,7 +80,11 @@ async def open_engine(text: str, *, pool_size: int = 5) -> AsyncIterator[AsyncEn
     if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
         _make_directory(url.database)
     if url.get_backend_name() == "postgresql":
-        options = {"pool_size": pool_size, "pool_pre_ping": True}
+        options = {
+            "pool_size": pool_size,
+            "pool_pre_ping": True,
+            "connect_args": {"timeout": CONNECT.total_seconds(), "command_timeout": COMMAND.total_seconds()},
+        }
     try:
         engine = create_async_engine(url, **options)
     except ModuleNotFoundError as missing:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import cast
+from uuid import UUID
 
 from aurora.kernel.canonical import canonical
 from aurora.kernel.clock import Clock
@@ -24,7 +25,7 @@ _LONGEST = 128  # what the column holds
 
 
 class JournalStore:
-    """Writes the entries of all runs of a process; those that come at the same time share a transaction.
+    """Writes the entries of all runs of a process; those of a tenant that come at the same time share a transaction.
 
     Args:
         storage: Where.
@@ -51,20 +52,23 @@ class JournalStore:
         Raises:
             LeaseLost: another worker owns the run; nothing was dropped.
         """
-        async with self._storage.writing() as transaction:
+        async with self._storage.of(task.tenant).writing() as transaction:
             if task.id not in await transaction.tasks.hold([task]):
                 raise LeaseLost("another worker owns this task now", task_id=str(task.id), epoch=task.epoch)
             await transaction.journal.forget(task.run_id, after_step=after_step)
 
     async def _read(self, task: Task) -> Sequence[Entry]:
-        async with self._storage.reading() as transaction:
+        async with self._storage.of(task.tenant).reading() as transaction:
             return await transaction.journal.of_run(task.run_id)
 
     async def _write(self, entries: Sequence[tuple[Task, Entry]]) -> list[bool | Exception]:
-        async with self._storage.writing() as transaction:
-            held = await transaction.tasks.hold([task for task, _ in entries])
-            now = self._clock.now()
-            await transaction.journal.write([(entry, now) for task, entry in entries if task.id in held])
+        held: set[UUID] = set()
+        for tenant in {task.tenant: None for task, _ in entries}:
+            async with self._storage.of(tenant).writing() as transaction:
+                held |= await transaction.tasks.hold([task for task, _ in entries if task.tenant == tenant])
+                now = self._clock.now()
+                of_tenant = [(entry, now) for task, entry in entries if task.tenant == tenant and task.id in held]
+                await transaction.journal.write(of_tenant)
         return [
             True
             if task.id in held

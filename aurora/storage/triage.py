@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from aurora.kernel.clock import Clock
@@ -17,6 +18,9 @@ from aurora.storage.group_commit import GroupCommit
 from aurora.storage.repositories.alerts import StoredAlert
 from aurora.storage.repositories.verdicts import PastVerdict
 from aurora.storage.unit_of_work import Storage, Transaction
+
+_MOST_AHEAD = 1024
+"""Dossiers kept, of some 10 KB each: as many as one worker may run tasks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +75,14 @@ class StoredTriage:
     async def read_ahead(self, alert_ids: Iterable[AlertId]) -> None:
         """Fetch what the runs of these alerts will ask for, in a few statements for all of them.
 
-        What was read ahead before is dropped: hand in a slice of work at a time.
+        It is kept until the verdict is recorded; of what is never recorded, the oldest is dropped.
         """
-        self._ahead = {each.stored.alert.id: each for each in await self._dossiers(list(alert_ids))}
+        wanted = list(alert_ids)
+        for each in wanted:
+            self._ahead.pop(each, None)  # read before an attempt that failed
+        self._ahead.update((each.stored.alert.id, each) for each in await self._dossiers(wanted))
+        for oldest in list(islice(self._ahead, max(0, len(self._ahead) - _MOST_AHEAD))):
+            del self._ahead[oldest]
 
     async def load(self, alert_id: AlertId) -> Alert:
         return (await self._dossier(alert_id)).stored.alert
@@ -91,7 +100,9 @@ class StoredTriage:
         # Inside a run time stands still; what others may remember counts from when it was written.
         verdict = verdict.model_copy(update={"created_at": self._clock.now()})
         conclusion = Conclusion(stored, verdict, observables, AlertStatus.TRIAGED)
-        return await self._group.submit((task, conclusion))
+        recorded = await self._group.submit((task, conclusion))
+        self._ahead.pop(verdict.alert_id, None)
+        return recorded
 
     async def _record_all(self, entries: Sequence[tuple[Task, Conclusion]]) -> list[Recorded | Exception]:
         async with self._storage.writing() as transaction:

@@ -15,15 +15,23 @@ from aurora.storage.repositories.alerts import Alerts
 from aurora.storage.repositories.announcements import Announcements
 from aurora.storage.repositories.batches import Batches
 from aurora.storage.repositories.cases import Cases
+from aurora.storage.repositories.circuits import CircuitDecisions
+from aurora.storage.repositories.claims import Claims
 from aurora.storage.repositories.correlation import Correlation
 from aurora.storage.repositories.duplicates import Duplicates
 from aurora.storage.repositories.intake import Intake
 from aurora.storage.repositories.journal import Journals
 from aurora.storage.repositories.lookup import Lookups
+from aurora.storage.repositories.outbox import Outbox
+from aurora.storage.repositories.overdue import Overdue
 from aurora.storage.repositories.reports import Reports
+from aurora.storage.repositories.retention import Retention
 from aurora.storage.repositories.runs import Runs
+from aurora.storage.repositories.schedules import Schedules
+from aurora.storage.repositories.standings import Standings
 from aurora.storage.repositories.tasks import Tasks
 from aurora.storage.repositories.verdicts import Verdicts
+from aurora.storage.repositories.workers import Workers
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -53,6 +61,15 @@ class Transaction:
         return Cases(self.connection, self.tenant)
 
     @cached_property
+    def circuits(self) -> CircuitDecisions:
+        return CircuitDecisions(self.connection, self.tenant)
+
+    @cached_property
+    def claims(self) -> Claims:
+        """The worker's side of the ledger; the one repository that is bound to no tenant."""
+        return Claims(self.connection, self.tenant)
+
+    @cached_property
     def correlation(self) -> Correlation:
         return Correlation(self.connection, self.tenant)
 
@@ -69,8 +86,20 @@ class Transaction:
         return Journals(self.connection, self.tenant)
 
     @cached_property
+    def outbox(self) -> Outbox:
+        return Outbox(self.connection, self.tenant)
+
+    @cached_property
+    def overdue(self) -> Overdue:
+        return Overdue(self.connection, self.tenant)
+
+    @cached_property
     def reports(self) -> Reports:
         return Reports(self.connection, self.tenant)
+
+    @cached_property
+    def retention(self) -> Retention:
+        return Retention(self.connection, self.tenant)
 
     @cached_property
     def lookup(self) -> Lookups:
@@ -81,12 +110,24 @@ class Transaction:
         return Runs(self.connection, self.tenant)
 
     @cached_property
+    def schedules(self) -> Schedules:
+        return Schedules(self.connection, self.tenant)
+
+    @cached_property
+    def standings(self) -> Standings:
+        return Standings(self.connection, self.tenant)
+
+    @cached_property
     def tasks(self) -> Tasks:
         return Tasks(self.connection, self.tenant)
 
     @cached_property
     def verdicts(self) -> Verdicts:
         return Verdicts(self.connection, self.tenant)
+
+    @cached_property
+    def workers(self) -> Workers:
+        return Workers(self.connection, self.tenant)
 
 
 class Storage:
@@ -96,6 +137,15 @@ class Storage:
         self.engine = engine
         self.tenant = tenant
         self._writer = engine.execution_options(**{WRITES: True})
+        self._others: dict[str, Storage] = {}
+
+    def of(self, tenant: str) -> Storage:
+        """Return the same storage, for another tenant."""
+        if tenant == self.tenant:
+            return self
+        if tenant not in self._others:
+            self._others[tenant] = Storage(self.engine, tenant=tenant)
+        return self._others[tenant]
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Transaction]:

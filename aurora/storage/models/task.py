@@ -38,6 +38,7 @@ class TaskModel(Base):
         UniqueConstraint("tenant", "idempotency_key"),
         Index("ix_tasks_state", "tenant", "state", "id"),
         _only("ix_tasks_queued", "tenant", "priority", "run_at", "id", where="state = 'queued'"),
+        _only("ix_tasks_untold", "notified_at", "run_at", where="state = 'queued'"),
         _only("ix_tasks_running", "lease_until", where="state = 'running'"),
         _only("ix_tasks_due", "deadline", where="deadline IS NOT NULL AND state IN ('queued', 'waiting')"),
         _only("ix_tasks_result_due", "id", where="result_due"),

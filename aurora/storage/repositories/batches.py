@@ -58,6 +58,14 @@ class Batches(Repository):
         row = (await self._connection.execute(query)).first()
         return None if row is None else Batch(BatchId(row.id), row.state, row.opened_at)
 
+    async def inputs(self, batch: BatchId) -> tuple[list[str], bytes]:
+        """Return the names of a batch's inputs, and their digest."""
+        query = select(_BATCHES.c.inputs, _BATCHES.c.inputs_digest).where(
+            _BATCHES.c.tenant == self._tenant, _BATCHES.c.id == batch
+        )
+        row = (await self._connection.execute(query)).one()
+        return list(row.inputs), row.inputs_digest
+
     async def open(self, batch: Batch, *, inputs: Sequence[str], inputs_digest: bytes) -> None:
         """Write a new batch."""
         await self._connection.execute(

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Select, bindparam, select, update
 
 from aurora.kernel.errors import NotFound
 from aurora.kernel.ids import RunId
 from aurora.storage.checkpoints.tables import CheckpointModel, CheckpointWriteModel
 from aurora.storage.models import RunModel, TaskModel
-from aurora.storage.repositories.base import Repository, table_of
+from aurora.storage.repositories.base import Repository, chunks, table_of
 
 _RUNS, _TASKS = table_of(RunModel), table_of(TaskModel)
 _CHECKPOINTS, _WRITES = table_of(CheckpointModel), table_of(CheckpointWriteModel)
@@ -47,16 +47,19 @@ class Runs(Repository):
         Raises:
             NotFound: there is no such run.
         """
-        task = [column.label(f"task_{column.name}") for column in _TASKS.c]
-        query = (
-            select(*[column for column in _RUNS.c if column.name != "task_id"], *task)
-            .join(_TASKS, _TASKS.c.id == _RUNS.c.task_id)
-            .where(_RUNS.c.tenant == self._tenant, _RUNS.c.id == run_id)
-        )
+        query = _with_task().where(_RUNS.c.tenant == self._tenant, _RUNS.c.id == run_id)
         row = (await self._connection.execute(query)).first()
         if row is None:
             raise NotFound(f"there is no run {run_id}", run_id=str(run_id))
         return dict(row._mapping)
+
+    async def of_tasks(self, tasks: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
+        """Return the runs of these tasks as `get` does, by the id of the task."""
+        found: dict[UUID, dict[str, Any]] = {}
+        for part in chunks(tasks):
+            query = _with_task().where(_TASKS.c.tenant == self._tenant, _TASKS.c.id.in_(part))
+            found.update((row.task_id, dict(row._mapping)) for row in await self._connection.execute(query))
+        return found
 
     async def resolve(self, text: str) -> RunId:
         """Return the run that an id, or its unambiguous end of at least four digits, names.
@@ -139,6 +142,13 @@ class Runs(Repository):
         ]
 
 
+def _with_task() -> Select[Any]:
+    """Return a query for runs with their tasks, whose columns are prefixed."""
+    task = [column.label(f"task_{column.name}") for column in _TASKS.c]
+    columns = [column for column in _RUNS.c if column.name != "task_id"]
+    return select(*columns, *task).join(_TASKS, _TASKS.c.id == _RUNS.c.task_id)
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """One value that a node wrote to one channel."""
@@ -160,7 +170,7 @@ class Step:
     number: int
     """From -1 (the input), as LangGraph counts supersteps."""
     source: str
-    """`input` or `loop`."""
+    """`input`, `loop`, or `update`: the run was carried over to another version of its graph."""
     task_path: str
     """LangGraph's path of the step's node (of one of them, if several ran at once); empty for the input."""
     at: datetime

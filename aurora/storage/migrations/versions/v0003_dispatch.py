@@ -25,6 +25,7 @@ _ADDED = (
 _FLAGS = ("cancel_requested", "woken", "result_due")
 _INDEXES = (
     ("ix_tasks_queued", ["tenant", "priority", "run_at", "id"], "state = 'queued'"),
+    ("ix_tasks_untold", ["notified_at", "run_at"], "state = 'queued'"),
     ("ix_tasks_running", ["lease_until"], "state = 'running'"),
     ("ix_tasks_due", ["deadline"], "deadline IS NOT NULL AND state IN ('queued', 'waiting')"),
     ("ix_tasks_result_due", ["id"], "result_due"),
