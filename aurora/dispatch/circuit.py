@@ -12,7 +12,16 @@ from aurora.dispatch.call_window import CallWindow
 from aurora.dispatch.circuit_policy import CircuitPolicy
 from aurora.kernel.errors import AuroraError
 
-__all__ = ["CircuitBreaker", "CircuitOpen", "CircuitPolicy", "CircuitState", "Permit", "Snapshot", "Transition"]
+__all__ = [
+    "CircuitBreaker",
+    "CircuitOpen",
+    "CircuitPolicy",
+    "CircuitState",
+    "Permit",
+    "Snapshot",
+    "Throttled",
+    "Transition",
+]
 
 _SLACK = 1e-9
 """Seconds by which sums of floats may miss a moment: who waits as long as `wait` said must be admitted."""
@@ -30,6 +39,16 @@ class CircuitOpen(AuroraError):
     code = "aurora.dispatch.circuit_open"
     retryable = True
     http_status = 503
+
+
+class Throttled(CircuitOpen):
+    """The dependency works, and asked to be left alone for a while; it was not called.
+
+    `context["retry_after_s"]` says how much of that while is left, in seconds.
+    """
+
+    code = "aurora.dispatch.throttled"
+    http_status = 429
 
 
 class CircuitState(StrEnum):
@@ -62,6 +81,8 @@ class Permit:
     deadline: float | None = None
     """When a probe counts as lost; `None` for a call that is no probe."""
     is_settled: bool = False
+    idle_s: float = 0.0
+    """Seconds of the call that its holder had asked to wait, such as for a message: they make no call slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +156,27 @@ class CircuitBreaker:
         self._slow_s = policy.slow_call.total_seconds()
         self._calm_s = policy.calm.total_seconds()
         self._probe_s = policy.probe_deadline.total_seconds()
+        self._longest_s = policy.longest.total_seconds()
         self._events: deque[Transition] = deque(maxlen=EVENTS)
-        self._now = self._closed_at = self._until = float("-inf")
+        self._now = self._closed_at = self._until = self._throttled_until = float("-inf")
         self._generation = self._openings = self._recovered = self._admitted = self._refused = 0
         self._probe: Permit | None = None
 
     def acquire(self, now: float, *, draw: float = 0.0) -> Permit | None:
         """Return leave to make one call, or `None` if the dependency rests; `wait` then tells how long."""
+        if self.state is _CLOSED and self._throttled_until <= now >= self._now:  # nearly every call, so it is short
+            self._now = now
+            self._admitted += 1
+            return Permit(self._generation, now)
         now = self._advance(now, draw)
         if self.state is _OPEN and self._until - now <= _SLACK:
             self._change(_HALF_OPEN, now, "rested")
         permit = None
-        if self.state is _CLOSED or self.state is _DISABLED:
+        if self.state is _DISABLED:
+            permit = Permit(self._generation, now)
+        elif self._throttled_until - now > _SLACK:
+            pass
+        elif self.state is _CLOSED:
             permit = Permit(self._generation, now)
         elif self.state is _HALF_OPEN and self._probe is None:
             permit = self._probe = Permit(self._generation, now, now + self._probe_s)
@@ -162,13 +192,17 @@ class CircuitBreaker:
         A slow call counts as such, and a slow probe as failed.
         """
         now = self._advance(now, draw)
-        if not self._settle(permit):
+        if permit.is_settled or permit.generation != self._generation:  # `_settle`, but for the cost of the call
             return False
-        slow = now - permit.at >= self._slow_s
+        permit.is_settled = True
+        slow = now - permit.at - permit.idle_s >= self._slow_s
         if self.state is _CLOSED:
             self.failure_count = 0
             self._count(now, failed=False, slow=slow, draw=draw)
-        elif self.state is _HALF_OPEN and slow:
+            return True
+        if permit is self._probe:
+            self._probe = None
+        if self.state is _HALF_OPEN and slow:
             self._open(now, "probe_slow", draw)
         elif self.state is _HALF_OPEN:
             self._recovered += 1
@@ -186,7 +220,7 @@ class CircuitBreaker:
         self.failure_count += 1
         self.last_failure_time = now
         if self.state is _CLOSED:
-            self._count(now, failed=True, slow=now - permit.at >= self._slow_s, draw=draw)
+            self._count(now, failed=True, slow=now - permit.at - permit.idle_s >= self._slow_s, draw=draw)
         else:
             self._open(now, "probe_failed", draw)
         return True
@@ -199,11 +233,45 @@ class CircuitBreaker:
         self._advance(now, draw)
         return self._settle(permit)
 
+    def throttled(self, permit: Permit, now: float, *, seconds: float, draw: float = 0.0) -> bool:
+        """Let nothing through for as long as the dependency asked in its answer; return whether it counted.
+
+        No failure: it works. A probe's place becomes free. More than `longest` is not waited: whoever asks for
+        a week is asked again before. One asked for while it is disabled is forgotten.
+        """
+        now = self._advance(now, draw)
+        if not self._settle(permit):
+            return False
+        if self.state is not _DISABLED and seconds > 0.0:  # not so for a NaN either
+            until = now + min(seconds, self._longest_s)
+            self._throttled_until = max(self._throttled_until, until)
+        return True
+
+    def turns_away(self, now: float) -> bool:
+        """Tell whether `acquire` would refuse now, and count it as refused if so.
+
+        For a caller who has to wait for something else first, and need not if he will be refused anyway.
+        """
+        wait = self.wait_s(now)
+        is_away = wait is None or wait > 0.0
+        if is_away:
+            self._refused += 1
+        return is_away
+
+    def is_throttled(self, now: float) -> bool:
+        """Tell whether it refuses only because the dependency asked for it."""
+        return self._throttled_until - max(now, self._now) > _SLACK and self.state in {_CLOSED, _HALF_OPEN}
+
     def wait(self, now: float) -> timedelta | None:
         """Return how long until a call may be admitted, zero if one would be now; `None`: a person must reset it.
 
         While a probe is out this is the longest that it may take.
         """
+        left = self.wait_s(now)
+        return None if left is None else timedelta(microseconds=math.ceil(left * 1e6))
+
+    def wait_s(self, now: float) -> float | None:
+        """Return the same in seconds."""
         now = max(now, self._now)
         if self.state is _FORCED_OPEN:
             return None
@@ -214,8 +282,10 @@ class CircuitBreaker:
             until = self._probe.deadline
             if until - now <= _SLACK:  # lost, and nobody asked since
                 until += self.policy.open_period(self._openings, draw=0.0)
+        if self.state is not _DISABLED:
+            until = max(until, self._throttled_until)
         left = until - now
-        return timedelta(microseconds=math.ceil(left * 1e6)) if left > _SLACK else timedelta()
+        return left if left > _SLACK else 0.0
 
     def force_open(self, now: float) -> None:
         """Let nothing through until `reset`."""
@@ -223,12 +293,19 @@ class CircuitBreaker:
 
     def disable(self, now: float) -> None:
         """Let everything through and count nothing until `reset`."""
+        self._throttled_until = float("-inf")
         self._change(_DISABLED, self._tick(now), "manual")
 
     def reset(self, now: float) -> None:
         """Close it and forget everything, whatever its state."""
         self._openings = 0
+        self._throttled_until = float("-inf")
         self._change(_CLOSED, self._tick(now), "manual")
+
+    @property
+    def has_events(self) -> bool:
+        """Whether `take_events` would return any."""
+        return bool(self._events)
 
     def take_events(self) -> list[Transition]:
         """Return what happened since the last call, oldest first."""
@@ -252,12 +329,17 @@ class CircuitBreaker:
         )
 
     def _tick(self, now: float) -> float:
-        self._now = max(self._now, now)
-        return self._now
+        if now < self._now:
+            return self._now
+        self._now = now
+        return now
 
     def _advance(self, now: float, draw: float) -> float:
         """Move time on; a probe that is overdue failed at its deadline."""
-        now = self._tick(now)
+        if now < self._now:
+            now = self._now
+        else:
+            self._now = now
         if self._probe is not None:
             deadline = self._probe.deadline
             if deadline is not None and deadline - now <= _SLACK:
@@ -277,7 +359,9 @@ class CircuitBreaker:
 
     def _count(self, now: float, *, failed: bool, slow: bool, draw: float) -> None:
         policy, window = self.policy, self._window
-        window.add(now, failed=failed, slow=slow)
+        window.add(now, failed, slow)
+        if not (window.failures or window.slow):  # as after nearly every call
+            return
         if self.failure_count >= policy.failure_threshold:
             self._open(now, "consecutive_failures", draw)
         elif len(window) < policy.minimum_calls:

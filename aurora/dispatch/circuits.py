@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ from aurora.dispatch.circuit import (
     CircuitState,
     Permit,
     Snapshot,
+    Throttled,
     Transition,
 )
 from aurora.kernel.clock import Clock
@@ -23,6 +25,9 @@ from aurora.kernel.errors import AuroraError
 
 CAP = 1024
 """Breakers that are kept; a few hundred bytes each while nothing fails, 10 KB with a full window."""
+
+_SLACK_MS = 1e-6
+"""By which sums of floats may be above a whole millisecond."""
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +55,7 @@ class Circuits:
 
     Args:
         clock: Its monotonic seconds are the breakers' time.
-        generator: Lengthens open periods; of the machine's entropy if left out.
+        generator: Lengthens open periods; seeded by the machine if left out.
         policy: For keys that `policies` does not name.
         policies: By key, or by its part before the colon: `{"model": …, "model:local": …}`.
         cap: Breakers that are kept at most.
@@ -68,12 +73,14 @@ class Circuits:
         listener: Listener | None = None,
     ) -> None:
         self._clock = clock
-        self._random = generator or random.SystemRandom()
+        self._random = generator or random.Random()  # noqa: S311 - it spreads probes, it hides nothing
         self._policy = policy or CircuitPolicy()
         self._policies = dict(policies or {})
         self._cap = cap
         self._listener = listener
         self._breakers: OrderedDict[str, CircuitBreaker] = OrderedDict()
+        self.obeyed = 0
+        """Serial of the last decision of a person that was carried out."""
 
     def __len__(self) -> int:
         return len(self._breakers)
@@ -90,6 +97,7 @@ class Circuits:
     ) -> Guard:
         """Guard one call: `async with circuits.permit("model:openai"): …`.
 
+        An error that speaks against the dependency and says `retry_after_s` is no failure: nobody calls until then.
         Put the time-out of the call *inside*: one outside arrives as a cancellation, which says nothing.
 
         Args:
@@ -110,28 +118,60 @@ class Circuits:
         """
         breaker, now = self._of(key), self._clock.monotonic()
         permit = breaker.acquire(now, draw=self._random.random())
-        self._tell(key, breaker)
+        if breaker.has_events:
+            self._tell(key, breaker)
         if permit is None:
-            wait = breaker.wait(now)
-            if wait is None:
-                message = f"{key} was switched off by a person and is not called until it is reset"
-                raise CircuitOpen(message, key=key, retry_after_s=None)
-            seconds = round(wait.total_seconds(), 3)
-            raise CircuitOpen(
-                f"{key} failed lately and rests; try again in {seconds:g} s", key=key, retry_after_s=seconds
-            )
+            raise _refusal(key, breaker, now)
         return breaker, permit
 
-    def settle(self, key: str, breaker: CircuitBreaker, permit: Permit, *, failed: bool | None) -> None:
-        """Say how a call ended; `None`: in a way that says nothing about the dependency."""
+    def check(self, key: str) -> None:
+        """Refuse where `acquire` would, without taking a permit: for who must wait for something else first.
+
+        Raises:
+            CircuitOpen: the dependency rests.
+        """
+        breaker, now = self._of(key), self._clock.monotonic()
+        if breaker.turns_away(now):
+            raise _refusal(key, breaker, now)
+
+    def state(self, key: str) -> CircuitState:
+        """Return the state of a breaker as of its last call; one that was not used yet is closed."""
+        breaker = self._breakers.get(key)
+        return CircuitState.CLOSED if breaker is None else breaker.state
+
+    def rests(self, key: str) -> bool:
+        """Tell whether a call would be refused now; nothing is counted, and no breaker is made."""
+        breaker = self._breakers.get(key)
+        if breaker is None:
+            return False
+        wait = breaker.wait_s(self._clock.monotonic())
+        return wait is None or wait > 0.0
+
+    def settle(
+        self,
+        key: str,
+        breaker: CircuitBreaker,
+        permit: Permit,
+        *,
+        failed: bool | None,
+        throttle_s: float | None = None,
+    ) -> None:
+        """Say how a call ended; `None`: in a way that says nothing about the dependency.
+
+        `throttle_s` is how long it asked to be left alone, whatever `failed` says.
+        """
         now, draw = self._clock.monotonic(), self._random.random()
-        if failed is None:
+        if throttle_s is not None:
+            if breaker.throttled(permit, now, seconds=throttle_s, draw=draw):
+                log.info("circuit.throttled", extra={"circuit": key, "asked_s": throttle_s})
+        elif failed is None:
             breaker.cancelled(permit, now, draw=draw)
         elif failed:
             breaker.failed(permit, now, draw=draw)
         else:
             breaker.succeeded(permit, now, draw=draw)
-        self._tell(key, breaker)
+        if breaker.has_events:
+            self._tell(key, breaker)
 
     def force_open(self, key: str) -> None:
         """Let nothing through until `reset`."""
@@ -216,6 +256,27 @@ class Guard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         failed: bool | None = False
+        throttle_s = None
         if error is not None:
             failed = True if not isinstance(error, self._excluded) and self._counts(error) else None
-        self._circuits.settle(self._key, self._breaker, self._permit, failed=failed)
+            throttle_s = asked_to_wait(error) if failed else None
+        self._circuits.settle(self._key, self._breaker, self._permit, failed=failed, throttle_s=throttle_s)
+
+
+def asked_to_wait(error: BaseException) -> float | None:
+    """Return for how many seconds an error's `retry_after_s` asks to be left alone, if it does."""
+    asked = error.context.get("retry_after_s") if isinstance(error, AuroraError) else None
+    if isinstance(asked, bool) or not isinstance(asked, int | float) or not 0.0 < asked < math.inf:
+        return None
+    return float(asked)
+
+
+def _refusal(key: str, breaker: CircuitBreaker, now: float) -> CircuitOpen:
+    wait = breaker.wait_s(now)
+    if wait is None:
+        message = f"{key} was switched off by a person and is not called until it is reset"
+        return CircuitOpen(message, key=key, retry_after_s=None)
+    seconds = math.ceil(wait * 1000 - _SLACK_MS) / 1000  # rounded up: who waits that long is admitted
+    if breaker.is_throttled(now):
+        return Throttled(f"{key} asked to be left alone; try again in {seconds:g} s", key=key, retry_after_s=seconds)
+    return CircuitOpen(f"{key} failed lately and rests; try again in {seconds:g} s", key=key, retry_after_s=seconds)

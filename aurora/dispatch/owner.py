@@ -20,12 +20,14 @@ def this_owner(ids: IdFactory) -> str:
 def is_dead(owner: str) -> bool:
     """Tell whether an owner was a process of this machine that has ended.
 
-    A wrong "dead" costs nothing but repeated work: the epoch fences the old owner's writes.
+    A wrong "dead" costs nothing but repeated work: the epoch fences the old owner's writes. An owner that is
+    not named like ours may live: its lease tells.
     """
-    host, pid, started, _ = owner.rsplit(":", 3)
-    if host != socket.gethostname()[:24]:
+    host, _, rest = owner.partition(":")
+    parts = rest.split(":")
+    if host != socket.gethostname()[:24] or len(parts) != len(("pid", "started", "end")) or not parts[0].isdecimal():
         return False
-    return _started(int(pid)) != started
+    return _started(int(parts[0])) != parts[1]
 
 
 def _started(pid: int) -> str:

@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 
 class NotReplayable(AuroraError):
-    """The run left no complete record: it has not ended, or its checkpoints are gone."""
+    """The run left no record that one graph could walk through: it has not ended, or its checkpoints are gone."""
 
     code = "aurora.replay.impossible"
     http_status = 409
@@ -40,6 +40,7 @@ class Recording:
 
     task: Task
     graph_version: str | None
+    """Version of the graph that the run went through."""
     steps: Mapping[int, RecordedStep]
     """By number, from 1."""
     journal: Sequence[Entry]
@@ -54,7 +55,7 @@ async def recorded(storage: Storage, run: str) -> Recording:
 
     Raises:
         NotFound: there is no such run, or more than one.
-        NotReplayable: it has not ended, or its steps are not kept any more.
+        NotReplayable: it has not ended, its steps are not kept any more, or it changed versions on its way.
         JournalDamaged: the journal cannot be read.
     """
     async with storage.reading() as transaction:
@@ -62,6 +63,7 @@ async def recorded(storage: Storage, run: str) -> Recording:
         row = await transaction.runs.get(run_id)
         task = await transaction.tasks.get(row["task_id"])
         writes = await transaction.runs.writes(task.thread_id)
+        steps = await transaction.runs.steps(task.thread_id)
         journal = await transaction.journal.of_run(run_id)
     if task.state is not TaskState.SUCCEEDED:
         raise NotReplayable(
@@ -69,6 +71,11 @@ async def recorded(storage: Storage, run: str) -> Recording:
         )
     if not writes:
         raise NotReplayable(f"the steps of run {run_id} are not kept any more", run_id=str(run_id))
+    if any(each.source == "update" for each in steps):
+        raise NotReplayable(
+            f"run {run_id} began with another version of its graph than it ended with: no version walks all of its way",
+            run_id=str(run_id),
+        )
     return Recording(
         task=task, graph_version=row["graph_version"], steps=_steps(writes), journal=_unbroken(run_id, journal)
     )
