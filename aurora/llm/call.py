@@ -1,19 +1,20 @@
-"""One guarded request: a place among those under way, breaker, deadline; tried again where that may help."""
+"""One guarded request to a model, and what came of it."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from aurora.dispatch.circuit import CircuitOpen
+from aurora.dispatch.circuit import CircuitOpen, Throttled
 from aurora.dispatch.circuits import Circuits
+from aurora.dispatch.policy import Allowance, AttemptTimeout, Effort, Policy
 from aurora.kernel.clock import Clock
-from aurora.llm.deadline import within
+from aurora.kernel.errors import DeadlinePassed
 from aurora.llm.errors import (
+    ModelBusy,
     ModelContextExceeded,
     ModelError,
     ModelRefused,
@@ -22,11 +23,6 @@ from aurora.llm.errors import (
     ModelTimeout,
 )
 from aurora.llm.request import ModelRequest, Reply
-
-_FIRST_PAUSE = timedelta(seconds=1)
-"""Ceiling of the first pause; it doubles with each further attempt …"""
-_LONGEST_PAUSE = timedelta(seconds=30)
-"""… up to this. A provider that asks for more is obeyed."""
 
 log = logging.getLogger(__name__)
 
@@ -69,17 +65,21 @@ class Line:
     ) -> None:
         self._send = send
         self._key = key
-        self._circuits = circuits
-        self._places = asyncio.Semaphore(concurrency)
-        self._deadline = deadline
-        self._attempts = attempts
         self._clock = clock
+        self._policy = Policy(
+            circuits=circuits,
+            clock=clock,
+            places=concurrency,
+            # What a run may spend is its own time, not that of the runs that stand before it.
+            allowance=Allowance(attempts=attempts, attempt=deadline, is_waiting_free=True),
+            counts=_speaks_against_server,
+        )
 
     async def ask(self, request: ModelRequest, *, left: timedelta, generator: random.Random) -> Outcome:
         """Return what came of a request. Nothing that the model or its server does raises.
 
-        Full-jitter backoff; a `Retry-After` is the least pause. Where it is longer than what is left, the
-        request has failed at once.
+        Tried again as `Policy` says; where a `Retry-After` is longer than what is left, the request has failed
+        at once.
 
         Args:
             request: What to ask.
@@ -89,52 +89,33 @@ class Line:
         Raises:
             ConfigError: the model cannot be built.
         """
-        took = timedelta()
-        attempt = 0
-        while True:
-            attempt += 1
-            reply, error, spent = await self._attempt(request, left - took)
-            took += spent
-            if error is None:
-                return Outcome(reply=reply, took=took, attempts=attempt)
-            pause = self._pause(error, attempt, generator)
-            if pause is None or took + pause >= left:
-                log.info("model.failed", extra={"circuit": self._key, "code": error.code, "attempts": attempt})
-                return Outcome(error=error, took=took, attempts=attempt)
-            began = self._clock.monotonic()
-            await self._clock.sleep(pause)
-            took += timedelta(seconds=self._clock.monotonic() - began)
-
-    async def _attempt(
-        self, request: ModelRequest, left: timedelta
-    ) -> tuple[Reply | None, ModelError | None, timedelta]:
-        async with self._places:
-            began = self._clock.monotonic()
-            reply = failure = None
-            try:
-                # Inside, so that a breaker that opened meanwhile holds for those that waited.
-                async with self._circuits.permit(self._key, counts=_speaks_against_server):
-                    reply = await self._in_time(request, min(self._deadline, left))
-            except ModelError as error:
-                failure = error
-            except CircuitOpen:
-                failure = ModelResting(f"{self._key} failed lately and rests", circuit=self._key)
-            return reply, failure, timedelta(seconds=self._clock.monotonic() - began)
-
-    async def _in_time(self, request: ModelRequest, deadline: timedelta) -> Reply:
+        effort = Effort()
         try:
-            return await within(deadline, lambda: self._send(request), clock=self._clock)
-        except TimeoutError:
-            seconds = deadline.total_seconds()
-            raise ModelTimeout(f"the model did not answer within {seconds:g} s", deadline_s=seconds) from None
+            reply = await self._policy.call(
+                self._key,
+                lambda: self._send(request),
+                deadline=self._clock.now() + left,
+                generator=generator,
+                effort=effort,
+            )
+        except (ModelError, CircuitOpen, AttemptTimeout, DeadlinePassed) as error:
+            told = _told(error)
+            log.info("model.failed", extra={"circuit": self._key, "code": told.code, "attempts": effort.attempts})
+            return Outcome(error=told, took=effort.took, attempts=effort.attempts)
+        return Outcome(reply=reply, took=effort.took, attempts=effort.attempts)
 
-    def _pause(self, error: ModelError, attempt: int, generator: random.Random) -> timedelta | None:
-        if not error.retryable or attempt >= self._attempts:
-            return None
-        ceiling = min(_LONGEST_PAUSE, _FIRST_PAUSE * (1 << min(attempt - 1, 16)))
-        asked = error.context.get("retry_after_s")
-        least = timedelta(seconds=asked) if isinstance(asked, float | int) else timedelta()
-        return max(least, ceiling * generator.random())
+
+def _told(error: ModelError | CircuitOpen | AttemptTimeout | DeadlinePassed) -> ModelError:
+    """Return our error for one of the policy's."""
+    if isinstance(error, ModelError):
+        return error
+    if isinstance(error, Throttled):
+        return ModelBusy(error.message, **error.context)
+    if isinstance(error, CircuitOpen):
+        key = error.context.get("key")
+        return ModelResting(f"{key} failed lately and rests", circuit=key)
+    seconds = error.context.get("deadline_s", 0.0)
+    return ModelTimeout(f"the model did not answer within {seconds:g} s", deadline_s=seconds)
 
 
 def _speaks_against_server(error: BaseException) -> bool:

@@ -52,8 +52,7 @@ class OpenModel:
         self.settings = settings
         self.clock = clock
         key = f"model:{provider.id if settings.url is None else _host(settings.url)}"
-        policy = CircuitPolicy(slow_call=settings.deadline, probe_deadline=settings.deadline * 2)
-        self.circuits = circuits or Circuits(clock=clock, policies={"model": policy})
+        self.circuits = circuits or Circuits(clock=clock, policies={"model": breaker_policy(settings)})
         scripted = (
             None
             if chat is None
@@ -85,6 +84,11 @@ class OpenModel:
             ConfigError: it cannot be built; the message says what is missing.
         """
         return self.wire.built
+
+
+def breaker_policy(settings: ModelSettings) -> CircuitPolicy:
+    """Return what the breaker of a model tolerates: it is slow when it takes as long as a request may."""
+    return CircuitPolicy(slow_call=settings.deadline, probe_deadline=settings.deadline * 2)
 
 
 def _host(url: str) -> str:

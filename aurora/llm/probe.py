@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from aurora.llm.deadline import within
+from aurora.kernel.deadline import within
 from aurora.llm.errors import ModelError, ModelTimeout
 from aurora.llm.house import answer_now
 from aurora.llm.open import OpenModel

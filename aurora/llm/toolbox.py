@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from aurora.kernel.clock import Clock
+from aurora.kernel.deadline import within
 from aurora.kernel.errors import AuroraError, ConfigError, LeaseLost, StorageUnavailable
 from aurora.kernel.evidence import Evidence, Finding
 from aurora.kernel.untrusted import UntrustedText, clean, quoted
-from aurora.llm.deadline import within
 from aurora.llm.request import Json, ToolCall
 from aurora.sdk import AgentSpec, ToolContext, ToolSpec
 from aurora.sdk.steering import Steering
