@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-import math
-import os
-import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from aurora.discovery import Content, discover_content
 from aurora.kernel.clock import Clock, SystemClock
 from aurora.kernel.ids import IdFactory, Uuid7Factory
-from aurora.kernel.models import Task
+from aurora.kernel.models.task import Lane
 from aurora.sdk.context import RunContext, ToolContext
 from aurora.sdk.knowledge import Knowledge
 from aurora.settings import Settings
 from aurora.storage.engine import open_engine
 from aurora.storage.schema import ensure_current
-from aurora.storage.triage import StoredTriage
 from aurora.storage.unit_of_work import Storage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from datetime import timedelta
+
     from langchain_core.language_models.chat_models import BaseChatModel
 
+    from aurora.dispatch.circuits import Circuits
+    from aurora.dispatch.dispatcher import Dispatcher
     from aurora.dispatch.recorded import Recording
     from aurora.dispatch.replay import ReplayJournal
-    from aurora.dispatch.worker import Worker
+    from aurora.dispatch.route import Route
+    from aurora.dispatch.worker import Worker, WorkLedger
     from aurora.ingest.pipeline import Pipeline
 
 
@@ -82,6 +83,15 @@ class Runtime:
         """ATT&CK and the warning lists, loaded on first use."""
         return open_knowledge()
 
+    @cached_property
+    def circuits(self) -> Circuits:
+        """The breakers of this process: one for each thing outside that it calls."""
+        from aurora.dispatch.circuits import Circuits  # noqa: PLC0415 - only those who run graphs need them
+        from aurora.dispatch.route import POLICY  # noqa: PLC0415
+        from aurora.llm.open import breaker_policy  # noqa: PLC0415
+
+        return Circuits(clock=self.clock, policies={"broker": POLICY, "model": breaker_policy(self.settings.model)})
+
 
 def open_knowledge() -> Knowledge:
     """Return the knowledge that ships with Aurora."""
@@ -130,79 +140,106 @@ async def open_runtime(
 
 
 @asynccontextmanager
-async def open_worker(runtime: Runtime, *, jobs: int | None = None) -> AsyncIterator[Worker]:
-    """Open what carries tasks out: graphs with their checkpoints, their journal, and what their nodes may reach.
+async def open_route(runtime: Runtime) -> AsyncIterator[Route]:
+    """Open the brokers that the settings name, and the way to workers over them. Closed on exit.
+
+    Raises:
+        MissingExtra: the client of a broker is not installed.
+    """
+    from aurora.dispatch.brokers.open import open_broker  # noqa: PLC0415 - imports the client of a broker
+    from aurora.dispatch.envelope import Signer  # noqa: PLC0415
+    from aurora.dispatch.route import Route  # noqa: PLC0415
+
+    dispatch = runtime.settings.dispatch
+    key = dispatch.signing_key
+    async with AsyncExitStack() as stack:
+        urls = [url.get_secret_value() for url in (dispatch.broker, dispatch.second_broker) if url is not None]
+        brokers = [
+            await stack.enter_async_context(
+                open_broker(url, clock=runtime.clock, database=runtime.settings.database.dsn)
+            )
+            for url in urls
+        ]
+        signer = Signer(None if key is None else key.get_secret_value())
+        yield Route(brokers, circuits=runtime.circuits, signer=signer, clock=runtime.clock)
+
+
+@asynccontextmanager
+async def open_worker(
+    runtime: Runtime,
+    *,
+    jobs: int | None = None,
+    lanes: Sequence[Lane] | None = None,
+    graphs: Collection[str] | None = None,
+    drain_timeout: timedelta | None = None,
+    route: Route | None = None,
+    meter: Callable[[WorkLedger], WorkLedger] | None = None,
+) -> AsyncIterator[Worker]:
+    """Open a worker that serves everybody: `worker.serve(stop)`.
 
     Args:
         runtime: An open runtime.
-        jobs: Runs at the same time; `None`: as the settings say.
+        jobs: Runs at the same time; `None`, here and below: as the settings say.
+        lanes: What it serves.
+        graphs: Ids of the graphs that it runs; `None`: all that are installed.
+        drain_timeout: How long runs may go on once it is told to stop.
+        route: Brings wake-ups; one of its own if not given.
+        meter: Puts something between the worker and the ledger, which counts.
+
+    Raises:
+        ConfigError: there is no such graph, or the model cannot be built.
     """
-    # LangGraph reads this when it is imported; crafted checkpoint bytes would run code otherwise.
-    os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
-    from aurora.dispatch.inside import RunClock, RunIds, place  # noqa: PLC0415
-    from aurora.dispatch.runner import DurableRunner  # noqa: PLC0415 - imports langgraph
-    from aurora.dispatch.worker import BUDGET, Worker  # noqa: PLC0415
-    from aurora.llm.open import open_models  # noqa: PLC0415
-    from aurora.storage.checkpoints.saver import AuroraSaver  # noqa: PLC0415 - imports langgraph
-    from aurora.storage.journal import JournalStore  # noqa: PLC0415
-    from aurora.storage.lookup import StoredLookup  # noqa: PLC0415
+    from aurora.working import Work, open_working  # noqa: PLC0415 - imports langgraph
 
-    ports = StoredTriage(runtime.storage, clock=runtime.clock)
-    lookup = StoredLookup(runtime.storage)
-    pauses = random.Random()  # noqa: S311 - it spreads retries, it hides nothing
-    journals = JournalStore(runtime.storage, clock=runtime.clock, place=place)
-    content, settings = runtime.content, runtime.settings
-    jobs = jobs or settings.triage.jobs
+    dispatch = runtime.settings.dispatch
+    work = Work(
+        kind="worker",
+        jobs=jobs or dispatch.concurrency,
+        lanes=tuple(lanes or map(Lane, dispatch.lanes)),
+        graphs=graphs,
+        poll=dispatch.poll,
+        drain_timeout=drain_timeout if drain_timeout is not None else dispatch.drain_timeout,
+    )
+    async with AsyncExitStack() as stack:
+        route = route or await stack.enter_async_context(open_route(runtime))
+        yield await stack.enter_async_context(open_working(runtime, work, route=route, meter=meter))
 
-    def context(task: Task) -> RunContext:
-        return RunContext(
-            task=task,
-            clock=RunClock(task.created_at, clock=runtime.clock),
-            ids=RunIds(task.run_id, task.created_at),
-            agents=models.agents(
-                journal=journals.of(task),
-                tools=content.tools,
-                context=ToolContext(alert_id=task.alert_id, lookup=lookup, knowledge=runtime.knowledge),
-                budget=settings.budget,
-                generator=pauses,
-            ),
-            alerts=ports,
-            recall=ports,
-            correlator=ports,
-            recorder=ports,
-            knowledge=runtime.knowledge,
-            rules=tuple(content.rules.values()),
-            enrichers=tuple(content.enrichers.values()),
-        )
 
-    async with (
-        AuroraSaver.open(runtime.storage.engine) as saver,
-        open_models(settings.model, clock=runtime.clock, chat=runtime.given_chat) as models,
-    ):
-        if models.model is not None:
-            _ = models.model.built  # now, so that a missing key or package is told before anything is read
-        runner = DurableRunner(
-            saver=saver,
-            graphs=content.graphs,
-            context=context,
-            read_ahead=ports.read_ahead,
-            journals=journals,
-            clock=runtime.clock,
-            ids=runtime.ids,
-        )
-        yield Worker(
+@asynccontextmanager
+async def open_dispatcher(runtime: Runtime, *, jobs: int | None = None) -> AsyncIterator[Dispatcher]:
+    """Open what has tasks done: by workers that are there, else in this process. Nothing is opened before its time.
+
+    Args:
+        runtime: An open runtime.
+        jobs: Runs at the same time, in this process; `None`: as the settings say.
+    """
+    from aurora.dispatch.dispatcher import Dispatcher  # noqa: PLC0415 - only those who run graphs need it
+    from aurora.dispatch.patience import Patience  # noqa: PLC0415
+
+    async with AsyncExitStack() as stack:
+
+        async def own_worker() -> Worker:
+            from aurora.working import Work, open_working  # noqa: PLC0415 - imports langgraph
+
+            work = Work(kind="embedded", jobs=jobs or runtime.settings.triage.jobs)
+            return await stack.enter_async_context(open_working(runtime, work))
+
+        async def announcer() -> Route:
+            return await stack.enter_async_context(open_route(runtime))
+
+        yield Dispatcher(
             storage=runtime.storage,
-            runner=runner,
+            graphs=versions(runtime.content),
+            worker=own_worker,
+            announcer=announcer,
             clock=runtime.clock,
-            ids=runtime.ids,
-            jobs=jobs,
-            budget=BUDGET if models.model is None else BUDGET + _patience(settings, jobs),
+            patience=Patience(clock=runtime.clock),
         )
 
 
-def _patience(settings: Settings, jobs: int) -> timedelta:
-    """Return how long a run may wait for models: its own budget, and those of the runs that stand before it."""
-    return settings.budget.wall * math.ceil(jobs / settings.model.concurrency)
+def versions(content: Content) -> dict[str, str]:
+    """Return the graphs with the version that a fresh run begins with."""
+    return {spec.id: spec.version for spec in content.graphs.values()}
 
 
 @asynccontextmanager
@@ -211,14 +248,15 @@ async def open_pipeline(runtime: Runtime, *, jobs: int | None = None, graph: str
 
     Args:
         runtime: An open runtime.
-        jobs: Alerts triaged at the same time; `None`: as the settings say.
+        jobs: Alerts triaged at the same time, in this process; `None`: as the settings say.
         graph: Id of the graph that triages.
     """
-    async with open_worker(runtime, jobs=jobs) as worker:
-        from aurora.ingest.accept import Acceptor  # noqa: PLC0415
-        from aurora.ingest.formats.registry import Formats  # noqa: PLC0415
-        from aurora.ingest.pipeline import Pipeline  # noqa: PLC0415
+    from aurora.ingest.accept import Acceptor  # noqa: PLC0415
+    from aurora.ingest.formats.registry import Formats  # noqa: PLC0415
+    from aurora.ingest.pipeline import Pipeline  # noqa: PLC0415
 
+    async with open_dispatcher(runtime, jobs=jobs) as dispatcher:
+        await dispatcher.prepare(graph)  # a missing key or package is told before anything is read
         acceptor = Acceptor(
             storage=runtime.storage,
             formats=Formats(),
@@ -228,4 +266,4 @@ async def open_pipeline(runtime: Runtime, *, jobs: int | None = None, graph: str
             window=runtime.settings.ingest.dedup_window,
             max_record_bytes=runtime.settings.ingest.max_record_bytes,
         )
-        yield Pipeline(storage=runtime.storage, acceptor=acceptor, worker=worker, clock=runtime.clock)
+        yield Pipeline(storage=runtime.storage, acceptor=acceptor, dispatcher=dispatcher, clock=runtime.clock)

@@ -20,7 +20,7 @@ from aurora.kernel.clock import Clock
 from aurora.kernel.ids import BatchId, IdFactory
 from aurora.kernel.windows import WINDOW
 from aurora.storage.repositories.batches import Batch
-from aurora.storage.unit_of_work import Storage
+from aurora.storage.unit_of_work import Storage, Transaction
 
 CHUNK = 1000
 """Records in one transaction: 0.3 s of work, so a kill repeats little, and 15 MiB of memory."""
@@ -78,9 +78,11 @@ class Acceptor:
         digest = hashlib.sha256("\0".join([str(Path.cwd()), *names, hint or ""]).encode()).digest()
         async with self._storage.accepting() as transaction:
             batch = await transaction.batches.unfinished(digest)
-            if batch is None:
-                batch = Batch(BatchId(self._ids()), "accepting", self._clock.now())
-                await transaction.batches.open(batch, inputs=names, inputs_digest=digest)
+            return batch or await self._new_batch(transaction, names, digest)
+
+    async def _new_batch(self, transaction: Transaction, names: Sequence[str], digest: bytes) -> Batch:
+        batch = Batch(BatchId(self._ids()), "accepting", self._clock.now())
+        await transaction.batches.open(batch, inputs=names, inputs_digest=digest)
         return batch
 
     async def _close_batch(self, batch: Batch) -> None:
@@ -92,6 +94,10 @@ class Acceptor:
     async def _accept_chunk(self, accepted: Accepted, chunk: Chunk) -> None:
         async with self._storage.accepting() as transaction:
             known = await transaction.intake.records([each.record.key for each in chunk.incoming])
+            if len(known) < len(chunk.incoming) and not await transaction.batches.is_accepting(accepted.batch.id):
+                # We were silent for so long that a scheduler took us for dead: the rest is a batch of its own.
+                inputs = await transaction.batches.inputs(accepted.batch.id)
+                accepted.batch = await self._new_batch(transaction, *inputs)
             writer = ChunkWriter(
                 transaction, accepted.batch, now=self._clock.now(), graph=self._graph, window=self._window
             )

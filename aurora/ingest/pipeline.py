@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 from uuid import UUID
 
-from aurora.dispatch.worker import Progress, Worker
+from aurora.dispatch.dispatcher import Dispatcher
+from aurora.dispatch.tally import Progress
 from aurora.ingest.accept import Acceptor
 from aurora.ingest.accepted import Accepted
 from aurora.ingest.reading import Source
@@ -31,10 +32,10 @@ class Triaged:
 class Pipeline:
     """Runs one input from its bytes to its verdicts."""
 
-    def __init__(self, *, storage: Storage, acceptor: Acceptor, worker: Worker, clock: Clock) -> None:
+    def __init__(self, *, storage: Storage, acceptor: Acceptor, dispatcher: Dispatcher, clock: Clock) -> None:
         self._storage = storage
         self._acceptor = acceptor
-        self._worker = worker
+        self._dispatcher = dispatcher
         self._clock = clock
 
     async def triage(
@@ -57,7 +58,7 @@ class Pipeline:
         accepted = await self._acceptor.accept(sources, hint=hint, on_progress=on_read)
         if on_accepted is not None:
             on_accepted(accepted)
-        progress = await self._worker.work(_alerts(accepted), on_done=on_done)
+        progress = await self._dispatcher.complete(_alerts(accepted), on_done=on_done)
         counts = accepted.check()
         now = self._clock.now()
         async with self._storage.writing() as transaction:

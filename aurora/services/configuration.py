@@ -11,8 +11,12 @@ from typing import Any
 from pydantic import SecretStr
 
 from aurora.settings import Settings
+from aurora.settings.values import without_password
 
 _UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(minutes=1)), ("s", timedelta(seconds=1)))
+
+_URLS = {"database.url", "dispatch.broker", "dispatch.second_broker"}
+"""Secret for their passwords only, and people ask for the rest of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +51,8 @@ def _told(settings: Settings, name: str, origin: str) -> Setting:
     for part in name.split("."):
         value = getattr(value, part)
     secret = isinstance(value, SecretStr)
-    if name == "database.url":  # secret for its password only, and people ask for the rest of it
-        return Setting(name=name, value=settings.database.shown_url, origin=origin, secret=True)
+    if isinstance(value, SecretStr) and name in _URLS:
+        return Setting(name=name, value=without_password(value.get_secret_value()), origin=origin, secret=True)
     if secret or name.endswith(("_key", "_secret", "_password")):
         return Setting(name=name, value=None if value is None else "***", origin=origin, secret=True)
     return Setting(name=name, value=_written(value), origin=origin, secret=False)
@@ -63,6 +67,8 @@ def _written(value: object) -> str | None:
             (f"{value // unit}{letter}" for letter, unit in _UNITS if not value % unit),
             f"{value // timedelta(milliseconds=1)}ms",
         )
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={each}" for key, each in value.items())
     if isinstance(value, tuple | list):
         return ",".join(map(str, value))
     return str(value.value) if isinstance(value, Enum) else str(value)

@@ -24,7 +24,7 @@ def items(content: Content) -> list[ContentItem]:
 
 def graph_faults(content: Content) -> Iterator[str]:
     """Yield what keeps a graph from being run as its spec says: found only by building it, so not at every start."""
-    for spec in content.graphs.values():
+    for spec in (each for versions in content.graph_versions.values() for each in versions.values()):
         try:
             state_types(spec)
             built = spec.build()
@@ -39,13 +39,14 @@ def graph_faults(content: Content) -> Iterator[str]:
                 yield f"{spec.file}: graph '{spec.id}': its spec names the nodes {told}, but it is built of {there}"
 
 
-def find(content: Content, id: str, *, kind: str | None = None) -> Spec | Format:
-    """Return the spec of an id, or the format.
+def find(content: Content, id: str, *, kind: str | None = None, version: str | None = None) -> Spec | Format:
+    """Return the spec of an id, of a graph the newest one, or the format.
 
     Args:
         content: What was found.
         id: Its id.
         kind: Its kind; needed where two kinds have that id.
+        version: Its version; only graphs are kept in several.
 
     Raises:
         NotFound: there is none, or one of several kinds; the message says what to ask for.
@@ -53,6 +54,10 @@ def find(content: Content, id: str, *, kind: str | None = None) -> Spec | Format
     groups = (content.graphs, content.agents, content.tools, content.rules, content.enrichers)
     found: dict[str, Spec | Format] = {group[id].kind: group[id] for group in groups if id in group}
     found.update(("format", each) for each in Formats() if each.id == id)
+    if version is not None:
+        known = {each.kind: each for each in content.graph_versions.get(id, {}).values() if each.version == version}
+        found = {each: known.get(each, spec) for each, spec in found.items()}
+        found = {each: spec for each, spec in found.items() if getattr(spec, "version", None) == version}
     if kind is not None:
         found = {each: spec for each, spec in found.items() if each == kind}
     if len(found) == 1:
@@ -60,7 +65,8 @@ def find(content: Content, id: str, *, kind: str | None = None) -> Spec | Format
     if found:
         kinds = ", ".join(found)
         raise NotFound(f"{id[:80]!r} is the id of several things: choose one with --kind ({kinds})")
-    raise NotFound(f"there is no {kind or 'content'} {id[:80]!r}; `aurora content list` shows what there is")
+    which = f"{kind or 'content'} {id[:80]!r}{'' if version is None else f' of version {version[:40]!r}'}"
+    raise NotFound(f"there is no {which}; `aurora content list` shows what there is")
 
 
 def described(spec: Spec | Format, content: Content) -> Document:
@@ -83,7 +89,7 @@ def described(spec: Spec | Format, content: Content) -> Document:
         "version": spec.version,
         "title": spec.title,
         "risk": spec.risk,
-        "origin": content.origins[spec.kind, spec.id],
+        "origin": content.origin_of(spec),
         "file": spec.file,
         **_more(spec, content),
     }
@@ -105,7 +111,14 @@ def _more(spec: Spec, content: Content) -> Document:
             "agents": [each.id for each in content.agents.values() if spec.id in each.tools],
         }
     if isinstance(spec, GraphSpec):
-        return {"description": spec.description, "nodes": list(spec.nodes), "world": list(spec.world)}
+        versions = content.graph_versions[spec.id]
+        return {
+            "description": spec.description,
+            "nodes": list(spec.nodes),
+            "world": list(spec.world),
+            "older_versions": [each.version for each in versions.values() if each.order < spec.order],
+            "migrates_from": [each.from_version for each in spec.migrations],
+        }
     if isinstance(spec, RuleSpec | EnricherSpec):
         return {"doc": spec.doc}
     return {}

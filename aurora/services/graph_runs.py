@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from aurora.services.graph_input import check_input, state_types
 from aurora.storage.unit_of_work import Storage
 
 if TYPE_CHECKING:
-    from aurora.dispatch.worker import Worker
+    from aurora.dispatch.dispatcher import Dispatcher
     from aurora.storage.repositories.runs import Step
 
 LONGEST_KEY = 150
@@ -53,7 +53,17 @@ class GraphRun:
 
 
 async def submit(
-    storage: Storage, spec: GraphSpec, given: Mapping[str, Any], *, key: str | None, clock: Clock, ids: IdFactory
+    storage: Storage,
+    spec: GraphSpec,
+    given: Mapping[str, Any],
+    *,
+    key: str | None,
+    clock: Clock,
+    ids: IdFactory,
+    priority: int = 5,
+    max_attempts: int = 5,
+    deadline: datetime | None = None,
+    max_queued: int | None = None,
 ) -> Task:
     """Write a run of a graph to the ledger and return its task, or that which has the same key already.
 
@@ -66,8 +76,13 @@ async def submit(
         key: Two submissions with one key are one run; `None`: this is a run of its own.
         clock: Time of the submission.
         ids: Where the ids of task and run come from.
+        priority: From 0 to 9, the most urgent.
+        max_attempts: Tries before it counts as dead.
+        deadline: When its result is of no use any more.
+        max_queued: So many tasks of the tenant may be queued; `None`: any number.
 
     Raises:
+        QuotaExceeded: as many are queued already; nothing was written.
         InputError: the state has no such keys, or takes other values; or the key is too long.
         NotFound: there is no such alert.
         Conflict: the key belongs to a run of another graph, or with another input.
@@ -91,9 +106,12 @@ async def submit(
             alert_id=alert_id,
             input=state,
             created_at=clock.now(),
+            priority=priority,
+            max_attempts=max_attempts,
+            deadline=deadline,
             idempotency_key=f"run:{task_id if key is None else key}",
         )
-        standing = await transaction.tasks.get(await transaction.tasks.submit(task))
+        standing = await transaction.tasks.get(await transaction.tasks.submit(task, max_queued=max_queued))
     if (standing.graph, standing.input) != (task.graph, task.input):
         raise Conflict(
             f"the key {key!r} belongs to a run of graph {standing.graph!r} with "
@@ -104,13 +122,21 @@ async def submit(
 
 
 async def carry_out(
-    storage: Storage, worker: Worker, spec: GraphSpec, task: Task, *, clock: Clock, on_step: OnStep | None = None
+    storage: Storage,
+    dispatcher: Dispatcher,
+    spec: GraphSpec,
+    task: Task,
+    *,
+    clock: Clock,
+    on_step: OnStep | None = None,
 ) -> GraphRun:
-    """Settle a task, whoever does, and return what became of its run. One that is settled already stays as it is.
+    """Have a task done, whoever does it, and return what became of its run. One that is settled stays as it is.
+
+    A run that waits for a decision is not waited for: its state is then `waiting`.
 
     Args:
         storage: Where the ledger is.
-        worker: Carries it out, unless another process holds it.
+        dispatcher: Has it done.
         spec: Its graph.
         task: From `submit`.
         clock: Paces the looks for new steps.
@@ -118,12 +144,12 @@ async def carry_out(
     """
     with _failures(task.id) as failures:
         if on_step is None:
-            await worker.carry_out(task.id)
+            await dispatcher.complete(task_id=task.id)
         else:
             steps = _Steps(storage, task, on_step)
             async with asyncio.TaskGroup() as group:
                 watcher = group.create_task(steps.watch(clock))
-                await worker.carry_out(task.id)
+                await dispatcher.complete(task_id=task.id)
                 watcher.cancel()
             await steps.tell()
     async with storage.reading() as transaction:
@@ -167,7 +193,9 @@ class _Steps:
 
 
 def _node(step: Step) -> str:
-    """Return the node that a step ran; empty for LangGraph's own first step."""
+    """Return the node that a step ran; empty where none ran: at the beginning, or as the run changed versions."""
+    if step.source == "update":
+        return ""
     name = step.task_path.rpartition(",")[2].strip()
     return "" if name.startswith("__") else name
 
@@ -196,9 +224,9 @@ def _failures(task_id: TaskId) -> Iterator[list[Exception]]:
                 found.append(error)
 
     listener = Listener()
-    worker = logging.getLogger("aurora.dispatch.worker")
-    worker.addHandler(listener)
+    attempts = logging.getLogger("aurora.dispatch.attempt")
+    attempts.addHandler(listener)
     try:
         yield found
     finally:
-        worker.removeHandler(listener)
+        attempts.removeHandler(listener)

@@ -24,7 +24,9 @@ async def replay_run(
     content: Content,
     context: Callable[[Recording, ReplayJournal], RunContext],
 ) -> Document:
-    """Replay a run; nothing is written.
+    """Replay a run on the version of its graph that it went through, or, where that is gone, on the newest.
+
+    Nothing is written.
 
     Args:
         storage: Where the run is.
@@ -41,12 +43,13 @@ async def replay_run(
     from aurora.dispatch.replay import ReplayJournal, replay  # noqa: PLC0415 - imports langgraph
 
     recording = await recorded(storage, run)
-    spec = content.graphs.get(recording.task.graph)
-    if spec is None:
+    versions = content.graph_versions.get(recording.task.graph)
+    if versions is None:
         raise ConfigError(
             f"there is no graph {recording.task.graph!r} any more; `aurora graph list` shows those there are",
             graph=recording.task.graph,
         )
+    spec = versions.get(recording.graph_version or "", next(iter(versions.values())))
     journal = ReplayJournal(recording)
     found = await replay(recording, spec, context(recording, journal), journal)
     return {

@@ -52,6 +52,8 @@ class MemoryRuntime:
     async def run(self, graph: str, given: Mapping[str, Any] | None = None, *, key: str | None = None) -> GraphRun:
         """Run a graph to its end and return what became of it: `values` is its last state, `outcome` its word.
 
+        One that waits for a decision comes back with the state `waiting`; the same key goes on with it.
+
         Args:
             graph: Id of the graph.
             given: State that it begins with, held against its type.
@@ -67,12 +69,12 @@ class MemoryRuntime:
             raise NotFound(f"there is no graph {graph!r}; there are {', '.join(self.runtime.content.graphs)}")
         storage, clock = self.runtime.storage, self.runtime.clock
         task = await submit(storage, spec, given or {}, key=key, clock=clock, ids=self.runtime.ids)
-        async with bootstrap.open_worker(self.runtime, jobs=1) as worker:
+        async with bootstrap.open_dispatcher(self.runtime, jobs=1) as dispatcher:
             try:
-                ended = await carry_out(storage, worker, spec, task, clock=clock)
+                ended = await carry_out(storage, dispatcher, spec, task, clock=clock)
             except BaseExceptionGroup as group:
                 raise _script_broken(group) or group from None
-        if ended.state is not TaskState.SUCCEEDED:
+        if ended.state not in {TaskState.SUCCEEDED, TaskState.WAITING}:
             raise RunFailed(f"graph {graph!r} ended as {ended.state}: {ended.error}") from ended.cause
         return ended
 

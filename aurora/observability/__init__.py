@@ -1,0 +1,1 @@
+"""What Aurora says about itself: health, metrics."""
