@@ -25,9 +25,11 @@ def print_spec(console: Console, document: dict[str, Any]) -> None:
     facts: dict[str, str] = {
         key: document[key] for key in ("version", "risk", "origin", "file", "prompt") if key in document
     }
-    for key in ("tools", "agents", "nodes", "world"):
+    for key in ("tools", "agents", "nodes", "world", "older_versions", "migrates_from"):
         if document.get(key):
-            facts[key] = ", ".join(each if isinstance(each, str) else each["id"] for each in document[key])
+            facts[key.replace("_", " ")] = ", ".join(
+                each if isinstance(each, str) else each["id"] for each in document[key]
+            )
     for key, value in facts.items():
         grid.add_row(Text(key, style="dim"), plain(value))
     console.print(grid)

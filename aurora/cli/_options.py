@@ -44,11 +44,34 @@ ModelUrl = Annotated[
     ),
 ]
 
+BrokerName = Annotated[
+    str | None,
+    typer.Option(
+        "--broker",
+        metavar="URL",
+        show_default=False,
+        help="What wakes workers: local, redis, nats, or a URL such as redis://10.0.0.5:6379/0. "
+        "Without it: AURORA_DISPATCH__BROKER, then aurora.toml, then local. Nothing but time depends on it.",
+    ),
+]
+
+BROKERS = {
+    "local": ("local://", ("local",)),
+    "redis": ("redis://127.0.0.1:6379/0", ("redis", "rediss", "unix")),
+    "nats": ("nats://127.0.0.1:4222", ("nats", "tls")),
+}
+"""What a name stands for unless the settings have a URL of these schemes."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, and nothing else.")]
 
 
-def settings_for(db: str | None, **overrides: Any) -> Settings:
-    """Return the settings of this command; `--db` wins over every other source.
+def settings_for(db: str | None, *, broker: str | None = None, **overrides: Any) -> Settings:
+    """Return the settings of this command; `--db` and `--broker` win over every other source.
+
+    Args:
+        db: From `--db`.
+        broker: From `--broker`: a name or a URL.
+        **overrides: What other options set.
 
     Raises:
         SettingsInvalid: anything is wrong; the message lists every fault.
@@ -59,8 +82,27 @@ def settings_for(db: str | None, **overrides: Any) -> Settings:
     if db is not None:
         overrides["database__url"] = db
     settings = load_settings(**overrides)
+    if broker is not None:
+        settings = load_settings(**overrides, dispatch__broker=broker_url(broker, settings))
     log_to(err(), settings.observability.log_level)
     return settings
+
+
+def broker_url(broker: str, settings: Settings) -> str:
+    """Return the URL of a broker that was named, or given as a URL: that of the settings where it is of this kind."""
+    if broker not in BROKERS:
+        if "://" not in broker:
+            from aurora.kernel.errors import SettingsInvalid
+            from aurora.kernel.untrusted import quoted
+
+            raise SettingsInvalid(f"there is no broker {quoted(broker)}; give {', '.join(BROKERS)}, or a URL")
+        return broker
+    usual, schemes = BROKERS[broker]
+    dispatch = settings.dispatch
+    for url in (dispatch.broker, dispatch.second_broker):
+        if url is not None and url.get_secret_value().partition("://")[0] in schemes:
+            return url.get_secret_value()
+    return usual
 
 
 def model_overrides(model: str | None, url: str | None) -> dict[str, str]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from aurora.dispatch.worker import Progress as Done
+    from aurora.dispatch.tally import Progress as Done
     from aurora.ingest.accepted import Accepted
     from aurora.ingest.reading import Source
 

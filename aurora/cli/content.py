@@ -94,6 +94,10 @@ def show(
         Kind | None,
         typer.Option(metavar="KIND", help="Its kind, where several kinds have something of that id."),
     ] = None,
+    version: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="Its version, where a graph is kept in several; else the newest."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one thing in full: an agent's prompt, tools and form of answer; a tool's arguments; what a rule weighs.
@@ -112,7 +116,7 @@ def show(
         from aurora.services.content import described, find
 
         content = _found(settings_for(None).content.trusted_plugins)
-        document = described(find(content, id, kind=kind), content)
+        document = described(find(content, id, kind=kind, version=version), content)
         if as_json:
             write_json(document)
         else:

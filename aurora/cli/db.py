@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 import typer
 
 from aurora.cli._border import DONE, INCOMPLETE, run
 from aurora.cli._help import OPTIONS, Command, Group
-from aurora.cli._options import Database
+from aurora.cli._options import AsJson, Database
 
 app = typer.Typer(
     cls=Group,
     add_completion=False,
     no_args_is_help=True,
     context_settings=OPTIONS,
-    help="Create, upgrade and check the database.",
+    help="Create, upgrade and check the database; remove what need not be kept.",
 )
 
 
@@ -81,3 +83,60 @@ def check(db: Database = None) -> None:
         return INCOMPLETE if faults else DONE
 
     run(work)
+
+
+@app.command(cls=Command)
+def prune(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go; remove nothing.")] = False,
+    as_json: AsJson = False,
+    db: Database = None,
+) -> None:
+    """Remove what need not be kept any more: steps after retention.steps (30 days), tasks after retention.tasks (365).
+
+    A run without its steps is still shown, but cannot be replayed. Alerts, verdicts, cases and the runs that verdicts
+    name stay, and so does every task that has not ended. A scheduler does the same every hour.
+
+    Examples:
+        aurora db prune --dry-run
+
+        aurora db prune --json
+    """
+
+    async def work() -> int:
+        from aurora.cli._json import write_json
+        from aurora.cli._options import opened
+        from aurora.services.retention import prune
+
+        async with opened(db) as runtime:
+            gone = await prune(runtime.storage, runtime.settings.retention, clock=runtime.clock, is_dry=dry_run)
+        if as_json:
+            write_json(gone)
+        else:
+            _print_gone(gone)
+        return DONE
+
+    run(work)
+
+
+def _print_gone(gone: dict[str, Any]) -> None:
+    from aurora.cli._show import out, plain, plural, when
+
+    console = out()
+    would = "would lose" if gone["dry_run"] else "lost"
+    steps = sum(gone[name] for name in ("checkpoints", "blobs", "writes", "journal"))
+    console.print(
+        plain(
+            f"{plural(gone['runs_stripped'], 'run')} settled before {when(gone['steps_before'])} UTC {would} "
+            f"their steps; {plural(steps, 'row')} with those of removed tasks"
+        ),
+        soft_wrap=True,
+    )
+    went = "would go" if gone["dry_run"] else "went"
+    console.print(
+        plain(
+            f"{plural(gone['tasks'], 'task')} settled before {when(gone['tasks_before'])} UTC {went}, with "
+            f"{plural(gone['events'], 'event')}, {plural(gone['runs'], 'run')} and {plural(gone['slots'], 'slot')}"
+        ),
+        soft_wrap=True,
+    )

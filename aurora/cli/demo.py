@@ -9,7 +9,7 @@ import typer
 
 from aurora.cli._border import run
 from aurora.cli._help import OPTIONS, Command
-from aurora.cli._options import AsJson, Database, ModelName, ModelUrl, model_overrides
+from aurora.cli._options import AsJson, BrokerName, Database, ModelName, ModelUrl, model_overrides
 from aurora.cli._report import ReportFile
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def demo(
     as_json: AsJson = False,
     db: Database = None,
     report: ReportFile = None,
+    broker: BrokerName = None,
     model: ModelName = None,
     model_url: ModelUrl = None,
 ) -> None:
@@ -53,7 +54,7 @@ def demo(
         check_report(report)
         with ExitStack() as stack:
             url = db or f"sqlite:///{stack.enter_context(TemporaryDirectory(prefix='aurora-demo-'))}/demo.db"
-            settings = settings_for(url, **model_overrides(model, model_url))
+            settings = settings_for(url, broker=broker, **model_overrides(model, model_url))
             return await triage_sources(
                 settings,
                 sample_sources(),

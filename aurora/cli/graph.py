@@ -27,7 +27,7 @@ app = typer.Typer(
 
 @app.command("list", cls=Command)
 def list_graphs(as_json: AsJson = False) -> None:
-    """List the graphs that there are.
+    """List the graphs that there are. A fresh run begins with the version that is named first.
 
     Example:
         aurora graph list
@@ -37,13 +37,14 @@ def list_graphs(as_json: AsJson = False) -> None:
         from aurora.cli._json import write_json
         from aurora.cli._show import out, plain, table
 
-        specs = _graphs().values()
+        graphs = [list(versions.values()) for versions in _graphs().values()]
         if as_json:
-            for spec in specs:
+            for spec, *older in graphs:
                 write_json(
                     {
                         "id": spec.id,
                         "version": spec.version,
+                        "older_versions": [each.version for each in older],
                         "title": spec.title,
                         "description": spec.description,
                         "nodes": list(spec.nodes),
@@ -52,8 +53,11 @@ def list_graphs(as_json: AsJson = False) -> None:
                 )
             return DONE
         grid = table("id", "version", "nodes", "title", right=("nodes",), stretch="title", wrap=True)
-        for spec in specs:
-            grid.add_row(plain(spec.id, style="cyan"), plain(spec.version), str(len(spec.nodes)), plain(spec.title))
+        for spec, *older in graphs:
+            version = plain(spec.version)
+            if older:  # kept for runs that began with them
+                version.append(f" (also {', '.join(each.version for each in older)})", style="dim")
+            grid.add_row(plain(spec.id, style="cyan"), version, str(len(spec.nodes)), plain(spec.title))
         out().print(grid)
         return DONE
 
@@ -63,6 +67,10 @@ def list_graphs(as_json: AsJson = False) -> None:
 @app.command(cls=Command)
 def show(
     graph: Annotated[str, typer.Argument(metavar="ID", show_default=False, help="Id of a graph.")],
+    version: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", show_default=False, help="Of this version; the newest if not given."),
+    ] = None,
     svg: Annotated[
         Path | None,
         typer.Option(
@@ -83,14 +91,16 @@ def show(
         from aurora.kernel.errors import InputError, NotFound
         from aurora.kernel.untrusted import quoted
 
-        specs = _graphs()
-        if graph not in specs:
+        versions = _graphs().get(graph)
+        if versions is None:
             raise NotFound(f"there is no graph {graph[:40]!r}; `aurora graph list` shows them")
+        spec = next(iter(versions.values())) if version is None else versions.get(version)
+        if spec is None:
+            raise NotFound(f"graph {graph!r} has no version {str(version)[:40]!r}; there are {', '.join(versions)}")
         from aurora.cli._drawing import print_drawing
         from aurora.cli._layout import layout
         from aurora.cli._svg import draw_svg
 
-        spec = specs[graph]
         drawing = layout(spec)
         if svg is None:
             print_drawing(out(), spec, drawing)
@@ -106,8 +116,8 @@ def show(
     run(work)
 
 
-def _graphs() -> Mapping[str, GraphSpec]:
+def _graphs() -> Mapping[str, Mapping[str, GraphSpec]]:
     from aurora.cli._options import settings_for
     from aurora.discovery import discover_content
 
-    return discover_content(trusted_plugins=settings_for(None).content.trusted_plugins).graphs
+    return discover_content(trusted_plugins=settings_for(None).content.trusted_plugins).graph_versions

@@ -10,7 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from aurora.cli._help import OPTIONS, print_help
 
-ALERTS, INSIDE = "Alerts", "What is inside"
+ALERTS, DISPATCH, INSIDE = "Alerts", "Dispatch", "What is inside"
 
 COMMANDS = {
     "demo": (ALERTS, "Triage a small sample that comes with Aurora: one attack in alerts of five products."),
@@ -18,12 +18,18 @@ COMMANDS = {
     "alerts": (ALERTS, "List alerts, look at one with everything known of it, correct a verdict."),
     "runs": (ALERTS, "Show what a run of a graph did, step by step."),
     "replay": (ALERTS, "Run a run again from its journal and compare every step, byte by byte."),
+    "worker": (DISPATCH, "Carry out tasks as they come, until told to stop."),
+    "scheduler": (DISPATCH, "Fire schedules, and do what else comes by itself, until told to stop."),
+    "schedules": (DISPATCH, "List what runs on a schedule, add, pause or remove some, see when they fire next."),
+    "tasks": (DISPATCH, "List tasks, look at one with its history, cancel, retry or replay some."),
+    "status": (DISPATCH, "Show what dispatch is doing: queues, who works and holds what, brokers, breakers."),
+    "breakers": (DISPATCH, "Show which brokers, models and other dependencies rest; open or close by hand."),
     "run": (INSIDE, "Run any graph on any input, durably, and show the state that it ends with."),
     "graph": (INSIDE, "Show the graphs: as a drawing in the terminal or as SVG."),
     "new": (INSIDE, "Write a new agent, tool, graph or plugin, with its test."),
     "model": (INSIDE, "List providers of chat models, and find out what a model can do."),
     "content": (INSIDE, "List, show and check graphs, agents, tools, rules, enrichers, formats and plugins."),
-    "db": (INSIDE, "Create, upgrade and check the database."),
+    "db": (INSIDE, "Create, upgrade and check the database; remove what need not be kept."),
     "config": (INSIDE, "Show every setting with its value and where it was set."),
     "doctor": (INSIDE, "Check the installation; say what is missing and which command mends it."),
     "completion": (INSIDE, "Print the script that makes bash, zsh or fish complete commands and options."),

@@ -8,7 +8,7 @@ import typer
 
 from aurora.cli._border import DONE, INCOMPLETE, run
 from aurora.cli._help import OPTIONS, Command
-from aurora.cli._options import AsJson, Database, ModelName, ModelUrl
+from aurora.cli._options import AsJson, BrokerName, Database, ModelName, ModelUrl
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +51,7 @@ def run_graph(  # noqa: PLR0917 - Typer reads them as options
     ] = False,
     as_json: AsJson = False,
     db: Database = None,
+    broker: BrokerName = None,
     model: ModelName = None,
     model_url: ModelUrl = None,
 ) -> None:
@@ -73,7 +74,7 @@ def run_graph(  # noqa: PLR0917 - Typer reads them as options
     async def work() -> int:
         from aurora.cli._options import model_overrides, settings_for
 
-        settings = settings_for(db, **model_overrides(model, model_url))
+        settings = settings_for(db, broker=broker, **model_overrides(model, model_url))
         return await _run(settings, graph, given or [], key=key, watch=watch, as_json=as_json)
 
     run(work, when_stopped=STOPPED if key else STOPPED_NAMELESS)
@@ -84,7 +85,7 @@ async def _run(
 ) -> int:
     import sys
 
-    from aurora.bootstrap import open_runtime, open_worker
+    from aurora.bootstrap import open_dispatcher, open_runtime
     from aurora.cli._show import complain, err
     from aurora.kernel.errors import NotFound
     from aurora.kernel.models import TaskState
@@ -97,10 +98,13 @@ async def _run(
             raise NotFound(_no_graph(graph, sorted(runtime.content.graphs), runtime.content.untrusted))
         limit = settings.ingest.max_record_bytes
         given = read_input(words, spec=spec, stdin=getattr(sys.stdin, "buffer", None), limit_bytes=limit)
-        task = await submit(runtime.storage, spec, given, key=key, clock=runtime.clock, ids=runtime.ids)
+        most = settings.dispatch.max_queued
+        task = await submit(
+            runtime.storage, spec, given, key=key, clock=runtime.clock, ids=runtime.ids, max_queued=most
+        )
         on_step = _teller() if watch or err().is_terminal else None
-        async with open_worker(runtime, jobs=1) as worker:
-            ended = await carry_out(runtime.storage, worker, spec, task, clock=runtime.clock, on_step=on_step)
+        async with open_dispatcher(runtime, jobs=1) as dispatcher:
+            ended = await carry_out(runtime.storage, dispatcher, spec, task, clock=runtime.clock, on_step=on_step)
     if as_json:
         _write(ended)
     else:
@@ -191,8 +195,11 @@ def _why(ended: GraphRun, keys: Sequence[str]) -> str:
     import traceback
 
     from aurora.kernel.errors import AuroraError
+    from aurora.kernel.models import TaskState
 
     cause = ended.cause
+    if ended.state is TaskState.WAITING:
+        return "the run waits for a decision; what is done is kept"
     if cause is None:
         return f"the run {ended.state.value}: {ended.error or 'nothing is known of why'}"
     if isinstance(cause, AuroraError):

@@ -8,7 +8,7 @@ import typer
 
 from aurora.cli._border import run
 from aurora.cli._help import OPTIONS, Command
-from aurora.cli._options import AsJson, Database, ModelName, ModelUrl, model_overrides
+from aurora.cli._options import AsJson, BrokerName, Database, ModelName, ModelUrl, model_overrides
 from aurora.cli._report import ReportFile
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def triage(
         ),
     ] = None,
     report: ReportFile = None,
+    broker: BrokerName = None,
     model: ModelName = None,
     model_url: ModelUrl = None,
 ) -> None:
@@ -80,6 +81,7 @@ def triage(
             format_id=format_id,
             as_json=as_json,
             db=db,
+            broker=broker,
             report=report,
             overrides=({} if jobs is None else {"triage__jobs": jobs}) | model_overrides(model, model_url),
         ),
@@ -93,6 +95,7 @@ async def _triage(
     format_id: str,
     as_json: bool,
     db: str | None,
+    broker: str | None,
     report: Path | None,
     overrides: Mapping[str, Any],
 ) -> int:
@@ -105,7 +108,7 @@ async def _triage(
     from aurora.ingest.reading import discover
 
     check_report(report)
-    settings = settings_for(db, **overrides)
+    settings = settings_for(db, broker=broker, **overrides)
     hint = None if format_id == "auto" else Formats().by_id(format_id).id
     sources = discover(paths, stdin=getattr(sys.stdin, "buffer", None))
     return await triage_sources(settings, sources, hint=hint, as_json=as_json, named=db is not None, report=report)
