@@ -11,7 +11,7 @@ ARGS   ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo install fmt fmt-check lint types imports test test-fast test-coverage test-services test-all \
+.PHONY: help demo install fmt fmt-check lint types imports test test-fast test-coverage test-services test-faults test-all \
         bench migrate docs check clean
 
 help: ## List the targets
@@ -36,6 +36,10 @@ $(STAMPS)/test: pyproject.toml | $(BIN)/python
 $(STAMPS)/services: pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[test,services]'
 	@mkdir -p $(STAMPS) && touch $(STAMPS)/core $(STAMPS)/test $@
+
+$(STAMPS)/bench: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[test,bench]'
+	@mkdir -p $(STAMPS) && touch $(STAMPS)/core $(STAMPS)/test $(STAMPS)/services $@
 
 $(STAMPS)/dev: pyproject.toml | $(BIN)/python
 	$(PIP) --editable '.[dev]'
@@ -80,12 +84,15 @@ test-coverage: $(STAMPS)/test ## Run the tests and write the coverage to htmlcov
 test-services: $(STAMPS)/services ## Run the tests against real servers, started from wheels
 	$(BIN)/python -m pytest -m integration $(ARGS)
 
+test-faults: $(STAMPS)/services ## Kill, stop, wipe and cut off real processes; one table (FAULT_CYCLES=n for more)
+	$(BIN)/python -m tests.faults $(ARGS)
+
 test-all: $(STAMPS)/dev ## Run every test
 	$(BIN)/python -m pytest $(ARGS)
 
 # --- the rest -----------------------------------------------------------------------------------
 
-bench: $(STAMPS)/services ## Measure, print a table, write tests/bench/results.json (ARGS="name ..." for some)
+bench: $(STAMPS)/bench ## Measure, print a table, write tests/bench/results.json (ARGS="name ..." for some)
 	$(BIN)/python -m tests.bench $(ARGS)
 
 migrate: $(STAMPS)/core ## Bring the configured database to the newest schema

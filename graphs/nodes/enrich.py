@@ -18,9 +18,14 @@ LIMIT = 200
 
 
 async def enrich(state: TriageState, runtime: Runtime[RunContext]) -> TriageState:
-    """Run every enricher on the alert with all its observables; keep their findings in the order of their ids."""
+    """Run every enricher on the alert with all its observables; keep their findings in the order of their ids.
+
+    Of one that takes too long there is a finding which says so.
+    """
     context = runtime.context
     alert = Alert.model_validate({**state["alert"], "observables": state["observables"]})
-    answers = await asyncio.gather(*(each.function(alert, context.knowledge) for each in context.enrichers))
+    answers = await asyncio.gather(
+        *(each.find(alert, context.knowledge, clock=context.clock) for each in context.enrichers)
+    )
     findings = [finding.model_dump(mode="json") for answer in answers for finding in answer]
     return {"enriched": findings[:LIMIT]}
