@@ -1,27 +1,34 @@
-"""The scheduler of the founding contract: its two loops, and what they do, on a virtual clock."""
+"""The scheduler of the founding contract: its loops, and what they do, on a virtual clock."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from aurora.dispatch.messages import Stream
 from aurora.kernel.errors import BrokerUnavailable, StorageUnavailable
 from aurora.kernel.ids import Uuid7Factory
-from aurora.services.hunt_schedule import MOST, HuntSchedule
-from aurora.services.scheduler import RETRY, RETRY_AT_MOST, Scheduler
+from aurora.kernel.models import Task, TaskState
+from aurora.kernel.ports.broker import DroppedGroup, Stream
+from aurora.services.abandoned import SILENCE
+from aurora.services.scheduler import EXPIRY_EVERY, RETENTION_EVERY, RETRY, RETRY_AT_MOST, Scheduler
+from aurora.settings.model import RetentionSettings
+from aurora.storage.models import ScheduleModel, TaskModel
+from aurora.storage.repositories.schedules import Schedule
+from aurora.storage.repositories.workers import Presence
 from aurora.storage.unit_of_work import Storage
 from aurora.testing import ManualClock, MemoryPublisher
 from tests.conftest import NOON
 from tests.contract.storage.rows import accept, alert
+from tests.contract.storage.schedules import add, hourly, rows
+from tests.contract.storage.upkeep import begun, held, settled
 
-HOURLY = HuntSchedule(id="beacons-hourly", hunt="beacons", every=timedelta(hours=1))
-DAILY = HuntSchedule(id="logons-daily", hunt="odd-logons", every=timedelta(days=1), offset=timedelta(hours=2))
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 @pytest.fixture
@@ -122,9 +129,9 @@ class TestLifeCycle:
 
         assert (scheduler._running, sorted(scheduler.ended)) == (False, ["dedup", "hunt"])
 
-    @pytest.mark.parametrize("wrong", [{"dedup_every": timedelta()}, {"hunts": (HOURLY, HOURLY)}])
+    @pytest.mark.parametrize("wrong", [{"dedup_every": timedelta()}, {"look_every": -MINUTE}])
     def test_what_makes_no_sense_is_refused(self, publisher: MemoryPublisher, wrong: dict[str, Any]) -> None:
-        with pytest.raises(ValueError, match="must be positive|share an id"):
+        with pytest.raises(ValueError, match="must be positive"):
             Scheduler(publisher=publisher, **wrong)
 
 
@@ -196,6 +203,8 @@ class TestLoops:
         self, publisher: MemoryPublisher, clock: ManualClock, storage: Storage, ids: Uuid7Factory
     ) -> None:
         await _two_that_are_one(storage, clock, ids)
+        await add(storage, hourly(clock))
+        clock.advance(HOUR)
         done = asyncio.Event()
 
         class Watched(Scheduler):
@@ -203,11 +212,12 @@ class TestLoops:
                 await super().fold_duplicates()
                 done.set()
 
-        async with Watched(publisher=publisher, storage=storage, clock=clock, hunts=[HOURLY]) as scheduler:
-            async with asyncio.timeout(5):
+        async with Watched(publisher=publisher, storage=storage, clock=clock) as scheduler:
+            async with asyncio.timeout(30):
                 await done.wait()
+                await _until(lambda: scheduler.slots_fired_total)
 
-        assert (scheduler.alerts_deduplicated_total, scheduler.hunts_published_total) == (1, 1)
+        assert (scheduler.alerts_deduplicated_total, scheduler.slots_fired_total) == (1, 1)
 
 
 async def _pass(clock: ManualClock, duration: timedelta, *, step: timedelta) -> None:
@@ -217,110 +227,272 @@ async def _pass(clock: ManualClock, duration: timedelta, *, step: timedelta) -> 
     await _turn()
 
 
+async def _until(happened: Any) -> None:
+    """Let everybody run until something has happened; the database answers from threads of its own."""
+    async with asyncio.timeout(30):
+        while not happened():  # noqa: ASYNC110 - of many happenings, none of which has an event
+            await asyncio.sleep(0)
+
+
 class TestScheduledHunts:
-    async def test_a_due_hunt_is_published_as_an_agent_task_once_a_slot(
-        self, publisher: MemoryPublisher, clock: ManualClock
+    async def test_a_due_slot_becomes_a_task_that_is_announced(
+        self, publisher: MemoryPublisher, storage: Storage, clock: ManualClock
     ) -> None:
-        scheduler = Scheduler(publisher=publisher, clock=clock, hunts=[HOURLY])
+        announced: list[Task] = []
 
-        new = []
+        async def announce(tasks: Sequence[Task]) -> None:
+            announced.extend(tasks)
+
+        await add(storage, hourly(clock))
+        scheduler = Scheduler(publisher=publisher, storage=storage, clock=clock, announce=announce)
+
+        fired = []
         for _ in range(5):
-            new.append(await scheduler.publish_due_hunts())
-            clock.advance(timedelta(minutes=30))
+            fired.append(len(await scheduler.fire_due()))
+            clock.advance(HOUR / 2)
 
-        assert new == [1, 0, 1, 0, 1]
-        tasks = publisher.published(Stream.AGENT_TASKS)
-        assert [task["slot"] for task in tasks] == [(NOON + timedelta(hours=hour)).isoformat() for hour in range(3)]
-        assert tasks[0].items() >= {"hunt": "beacons", "agent_type": "threat_hunter", "priority": 3}.items()
-        assert len({task["task_id"] for task in tasks}) == 3
+        assert fired == [0, 0, 1, 0, 1]
+        assert [task.correlation["slot"] for task in announced] == [(NOON + HOUR * n).isoformat() for n in (1, 2)]
+        assert {row.id for row in await rows(storage, TaskModel)} == {task.id for task in announced}
+        assert scheduler.slots_fired_total == 2
 
-    async def test_any_number_of_schedulers_publish_a_slot_once(
+    async def test_a_broker_that_is_away_costs_no_slot(
+        self, publisher: MemoryPublisher, storage: Storage, clock: ManualClock
+    ) -> None:
+        async def announce(tasks: Sequence[Task]) -> None:
+            raise BrokerUnavailable("away")
+
+        await add(storage, hourly(clock))
+        clock.advance(HOUR)
+
+        fired = await Scheduler(publisher=publisher, storage=storage, clock=clock, announce=announce).fire_due()
+
+        assert [row.state for row in await rows(storage, TaskModel)] == ["queued"]
+        assert len(fired) == 1
+
+    async def test_any_number_of_schedulers_fire_a_slot_once(
+        self, publisher: MemoryPublisher, storage: Storage, clock: ManualClock
+    ) -> None:
+        for name in ("one", "other"):
+            await add(storage, hourly(clock, name))
+        clock.advance(HOUR)
+        schedulers = [Scheduler(publisher=publisher, storage=storage, clock=clock) for _ in range(5)]
+
+        fired = await asyncio.gather(*(each.fire_due() for each in schedulers))
+
+        assert sorted(task.correlation["schedule"] for tasks in fired for task in tasks) == ["one", "other"]
+
+    async def test_it_sleeps_until_the_next_slot_and_half_a_minute_at_most(
+        self, publisher: MemoryPublisher, storage: Storage, clock: ManualClock
+    ) -> None:
+        class Watched(Scheduler):
+            rounds: list[datetime]
+
+            async def fire_due(self) -> list[Task]:
+                fired = await super().fire_due()
+                self.rounds.append(self._clock.now())
+                return fired
+
+        await add(storage, hourly(clock, every_s=75, passed=NOON - timedelta(seconds=5)))
+        scheduler = Watched(publisher=publisher, storage=storage, clock=clock, look_every=timedelta(seconds=30))
+        scheduler.rounds = []
+        loop = scheduler._scheduled_hunt_loop()
+        async with asyncio.TaskGroup() as group:
+            looping = group.create_task(loop)
+            for wanted in range(1, 6):
+                await _until(lambda wanted=wanted: len(scheduler.rounds) == wanted and clock.sleepers)
+                clock.advance(min(each[0] for each in clock._sleepers) - clock.now())
+            looping.cancel()
+
+        # Slots every 75 s from Monday midnight: NOON is one, so are NOON + 75 s and NOON + 150 s.
+        assert [(moment - NOON).total_seconds() for moment in scheduler.rounds[:5]] == [0, 30, 60, 75, 105]
+
+    async def test_one_that_cannot_be_read_is_told_of_once_and_holds_nobody_up(
+        self, publisher: MemoryPublisher, storage: Storage, clock: ManualClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for name in ("broken", "good"):
+            await add(storage, hourly(clock, name))
+        async with storage.writing() as transaction:
+            broken = update(ScheduleModel).where(ScheduleModel.id == "broken").values(cron="61 * * * *", every_s=None)
+            await transaction.connection.execute(broken)
+        scheduler = Scheduler(publisher=publisher, storage=storage, clock=clock)
+
+        fired = []
+        for _ in range(3):
+            clock.advance(HOUR)
+            fired += await scheduler.fire_due()
+
+        assert [task.correlation["schedule"] for task in fired] == ["good"] * 3
+        assert [each.schedule for each in caplog.records if each.msg == "schedule.invalid"] == ["broken"]
+
+    async def test_one_that_fails_does_not_hold_up_the_others_and_stays_due(
+        self, publisher: MemoryPublisher, storage: Storage, clock: ManualClock
+    ) -> None:
+        class Picky(Scheduler):
+            async def _fire(self, storage: Storage, schedule: Schedule) -> list[Task]:
+                if schedule.id == "first":
+                    raise StorageUnavailable("not this one")
+                return await super()._fire(storage, schedule)
+
+        for name in ("first", "second"):
+            await add(storage, hourly(clock, name))
+        clock.advance(HOUR)
+
+        with pytest.raises(StorageUnavailable):
+            await Picky(publisher=publisher, storage=storage, clock=clock).fire_due()
+        fired = await Scheduler(publisher=publisher, storage=storage, clock=clock).fire_due()
+
+        assert [task.correlation["schedule"] for task in fired] == ["first"]
+        assert len(await rows(storage, TaskModel)) == 2
+
+    @pytest.mark.parametrize(("catch_up", "hours"), [("latest", [1, 9]), ("all", list(range(1, 10))), ("none", [1])])
+    async def test_missed_slots_are_made_up_as_the_schedule_says(
+        self, publisher: MemoryPublisher, storage: Storage, clock: ManualClock, catch_up: str, hours: list[int]
+    ) -> None:
+        await add(storage, hourly(clock, catch_up=catch_up))
+        scheduler = Scheduler(publisher=publisher, storage=storage, clock=clock)
+
+        clock.advance(HOUR)
+        fired = await scheduler.fire_due()
+        clock.advance(8 * HOUR + 20 * MINUTE)
+        fired += await scheduler.fire_due()
+
+        assert [task.correlation["slot"] for task in fired] == [(NOON + HOUR * hour).isoformat() for hour in hours]
+
+    async def test_without_storage_nothing_fires(self, publisher: MemoryPublisher) -> None:
+        assert await Scheduler(publisher=publisher).fire_due() == []
+
+
+class TestUpkeep:
+    async def test_tasks_past_their_deadline_end_in_every_tenant(
+        self, publisher: MemoryPublisher, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
+        for tenant in ("default", "acme"):
+            for state in (TaskState.QUEUED, TaskState.WAITING, TaskState.RUNNING):
+                task = await settled(storage.of(tenant), ids, NOON, state)
+                async with storage.writing() as transaction:
+                    mine = update(TaskModel).where(TaskModel.id == task.id)
+                    await transaction.connection.execute(mine.values(deadline=NOON + MINUTE))
+        scheduler = Scheduler(publisher=publisher, storage=storage, clock=clock)
+
+        early = await scheduler.expire_tasks()
+        clock.advance(EXPIRY_EVERY)
+        ended = [await scheduler.expire_tasks() for _ in range(2)]
+
+        states = sorted(row.state for row in await rows(storage, TaskModel))
+        assert (early, ended, states) == (0, [4, 0], ["failed"] * 4 + ["running"] * 2)
+        assert scheduler.tasks_expired_total == 4
+
+    async def test_what_need_not_be_kept_is_removed_if_the_settings_say_so(
+        self, publisher: MemoryPublisher, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
+        await settled(storage, ids, NOON - 400 * DAY, TaskState.SUCCEEDED)
+        keeping = Scheduler(publisher=publisher, storage=storage, clock=clock)
+        scheduler = Scheduler(publisher=publisher, storage=storage, clock=clock, retention=RetentionSettings())
+
+        kept = await keeping.prune()
+        async with asyncio.TaskGroup() as group:
+            pruning = group.create_task(scheduler.prune())
+            await _until(lambda: clock.sleepers)
+            clock.advance(MINUTE)
+
+        assert (kept, pruning.result()["tasks"], scheduler.tasks_pruned_total) == ({}, 1, 1)
+        assert await rows(storage, TaskModel) == []
+
+    async def test_a_batch_whose_command_is_gone_is_accepted(
+        self, publisher: MemoryPublisher, storage: Storage, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
+        await begun(storage, ids, clock, 2)
+        clock.advance(SILENCE * 2)
+        scheduler = Scheduler(publisher=publisher, storage=storage, clock=clock)
+
+        accepted = [await scheduler.accept_abandoned() for _ in range(2)]
+
+        assert (accepted, await held(storage), scheduler.batches_accepted_total) == ([1, 0], 0, 1)
+
+    async def test_auditors_are_told_of_every_group_that_was_dropped_also_after_the_broker_was_away(
         self, publisher: MemoryPublisher, clock: ManualClock
     ) -> None:
-        schedulers = [Scheduler(publisher=publisher, clock=clock, hunts=[HOURLY, DAILY]) for _ in range(5)]
+        dropped = [[DroppedGroup(Stream.ALERTS, "siem", 7), DroppedGroup(Stream.AUDIT, "archive", 1)], [], []]
 
-        new = await asyncio.gather(*(each.publish_due_hunts() for each in schedulers))
+        async def trim() -> Sequence[DroppedGroup]:
+            return dropped.pop(0)
 
-        assert sum(new) == 2
-        assert len(publisher.published(Stream.AGENT_TASKS)) == 2
-
-    async def test_the_real_publisher_is_called_with_what_it_takes(self, mock_redis: Any, clock: ManualClock) -> None:
-        await Scheduler(publisher=mock_redis, clock=clock, hunts=[DAILY]).publish_due_hunts()
-
-        mock_redis.publish_agent_task.assert_awaited_once()
-        (message,) = mock_redis.publish_agent_task.await_args.args
-        assert message["slot"] == datetime(2026, 11, 22, 2, tzinfo=UTC).isoformat()
-
-    async def test_a_slot_is_published_no_second_time_while_it_lasts(self, mock_redis: Any, clock: ManualClock) -> None:
-        """The publisher would know it again; but a schedule of a week must not ask it every half minute."""
-        scheduler = Scheduler(publisher=mock_redis, clock=clock, hunts=[HOURLY])
-
-        for _ in range(8):
-            await scheduler.publish_due_hunts()
-            clock.advance(timedelta(minutes=15))
-
-        assert mock_redis.publish_agent_task.await_count == 2
-
-    async def test_a_slot_that_could_not_be_published_stays_due(
-        self, publisher: MemoryPublisher, clock: ManualClock
-    ) -> None:
-        scheduler = Scheduler(publisher=publisher, clock=clock, hunts=[HOURLY])
+        scheduler = Scheduler(publisher=publisher, clock=clock, trim=trim)
         publisher.failure = BrokerUnavailable("away")
         with pytest.raises(BrokerUnavailable):
-            await scheduler.publish_due_hunts()
-
+            await scheduler.trim()
         publisher.failure = None
 
-        assert await scheduler.publish_due_hunts() == 1
+        told = [await scheduler.trim() for _ in range(2)]
 
-    async def test_one_hunt_that_fails_does_not_hold_up_the_others(self, clock: ManualClock) -> None:
-        class Picky(MemoryPublisher):
-            async def publish_agent_task(self, message: Any) -> bool:
-                if message["schedule"] == HOURLY.id:
-                    raise BrokerUnavailable("not this one")
-                return await super().publish_agent_task(message)
-
-        publisher = Picky()
-
-        with pytest.raises(BrokerUnavailable):
-            await Scheduler(publisher=publisher, clock=clock, hunts=[HOURLY, DAILY]).publish_due_hunts()
-
-        assert [task["schedule"] for task in publisher.published(Stream.AGENT_TASKS)] == [DAILY.id]
+        events = publisher.published(Stream.AUDIT)
+        assert [(each["event"], each["stream"], each["group"], each["pending"]) for each in events] == [
+            ("group.dropped", "aurora:alerts", "siem", 7),
+            ("group.dropped", "aurora:audit", "archive", 1),
+        ]
+        assert (told, scheduler.groups_dropped_total) == ([2, 0], 2)
 
     @pytest.mark.parametrize(
-        ("catch_up", "at_start", "after_a_night"), [("latest", 1, [8]), ("all", 1, list(range(1, 9))), ("none", 0, [8])]
+        ("loop", "work", "every"),
+        [
+            ("_expiry_loop", "expire_tasks", EXPIRY_EVERY),
+            ("_retention_loop", "prune", RETENTION_EVERY),
+            ("_batch_loop", "accept_abandoned", 5 * MINUTE),
+            ("_trim_loop", "trim", MINUTE),
+            ("_presence_loop", "beat", timedelta(seconds=3)),
+        ],
     )
-    async def test_missed_slots_are_made_up_as_the_schedule_says(
-        self, publisher: MemoryPublisher, clock: ManualClock, catch_up: Any, at_start: int, after_a_night: list[int]
+    async def test_each_loop_does_its_work_at_its_pace_and_survives_a_failure(
+        self, publisher: MemoryPublisher, clock: ManualClock, loop: str, work: str, every: timedelta
     ) -> None:
-        hourly = HuntSchedule(id="h", hunt="h", every=timedelta(hours=1), catch_up=catch_up)
-        scheduler = Scheduler(publisher=publisher, clock=clock, hunts=[hourly])
+        scheduler = Scheduler(publisher=publisher, clock=clock)
+        rounds: list[datetime] = []
 
-        first = await scheduler.publish_due_hunts()
-        clock.advance(timedelta(hours=8, minutes=20))
-        await scheduler.publish_due_hunts()
+        async def noted() -> None:
+            rounds.append(clock.now())
+            if len(rounds) == 2:
+                raise StorageUnavailable("away")
 
-        slots = [task["slot"] for task in publisher.published(Stream.AGENT_TASKS)][at_start:]
-        assert first == at_start
-        assert slots == [(NOON + timedelta(hours=hour)).isoformat() for hour in after_a_night]
+        setattr(scheduler, work, noted)
+        async with asyncio.TaskGroup() as group:
+            looping = group.create_task(getattr(scheduler, loop)())
+            for pause in (every, RETRY, every):
+                await _turn()
+                clock.advance(pause)
+            await _turn()
+            looping.cancel()
 
-    def test_after_a_month_asleep_the_slots_that_are_made_up_are_bounded(self) -> None:
-        schedule = HuntSchedule(id="h", hunt="h", every=timedelta(minutes=1), catch_up="all")
+        assert [moment - NOON for moment in rounds] == [timedelta(), every, every + RETRY, 2 * every + RETRY]
+        assert scheduler.failures_total == 1
 
-        slots = schedule.due(after=NOON, now=NOON + timedelta(days=30))
 
-        assert (len(slots), slots[-1]) == (MOST, NOON + timedelta(days=30))
-        assert slots == sorted(slots)
+class TestPresence:
+    async def test_it_is_listed_while_it_runs_and_gone_when_it_was_stopped(
+        self, publisher: MemoryPublisher, storage: Storage, clock: ManualClock
+    ) -> None:
+        said = Presence(
+            id="host:1:2:3", kind="scheduler", host="host", pid=1, version="1", started_at=NOON, seen_at=NOON
+        )
+        await add(storage, hourly(clock))
+        clock.advance(HOUR)
+        scheduler = Scheduler(publisher=publisher, storage=storage, clock=clock, presence=said)
+        await scheduler.fire_due()
 
-    def test_a_clock_that_was_set_back_fires_nothing_twice(self) -> None:
-        assert HOURLY.due(after=NOON, now=NOON - timedelta(hours=3)) == []
+        await scheduler.beat()
+        (listed,) = await _live(storage, clock)
+        async with scheduler:
+            await _turn()
+        after = await _live(storage, clock)
 
-    @pytest.mark.parametrize(
-        "wrong", [{"every": timedelta(seconds=59)}, {"every": timedelta(days=8)}, {"priority": 10}]
-    )
-    def test_a_schedule_that_cannot_be_kept_is_refused(self, wrong: dict[str, Any]) -> None:
-        with pytest.raises(ValueError, match="must be from"):
-            HuntSchedule(**{"id": "h", "hunt": "h", "every": timedelta(hours=1), **wrong})
+        assert (listed.kind, listed.seen_at, listed.started_at) == ("scheduler", clock.now(), NOON)
+        assert listed.details["counts"]["slots_fired_total"] == 1
+        assert after == []
+
+
+async def _live(storage: Storage, clock: ManualClock) -> list[Presence]:
+    async with storage.reading() as transaction:
+        return await transaction.workers.live(clock.now(), kind="scheduler")
 
 
 @pytest.fixture

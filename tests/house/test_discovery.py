@@ -40,6 +40,10 @@ def rule(id_: str, name: str = "weigh") -> str:
     return RULE.format(id=id_, name=name)
 
 
+def graph(version: str) -> str:
+    return GRAPH.replace("1.2", version)
+
+
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
     """Write modules below a fresh folder on the path; packages get their `__init__.py`."""
@@ -186,6 +190,65 @@ class TestFailingClosed:
             discover("house")
 
         assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+class TestVersions:
+    """Graphs, and only they, are kept in several versions: runs that began with one go on with it."""
+
+    def test_the_newest_is_the_graph_and_all_can_be_had(self, tree) -> None:
+        root = tree({"house/a.py": graph("1.2"), "house/b.py": graph("1.10"), "house/c.py": graph("1")})
+
+        content = discover("house")
+
+        assert content.graphs["triage"].version == "1.10"
+        assert list(content.graph_versions["triage"]) == ["1.10", "1.2", "1"]
+        assert content.graph_versions["triage"]["1.2"].file == str(root / "house/a.py")
+        assert [(each.version, each.file[-4:], each.origin) for each in content.items()] == [
+            ("1.10", "b.py", "aurora"),
+            ("1.2", "a.py", "aurora"),
+            ("1", "c.py", "aurora"),
+        ]
+
+    @pytest.mark.parametrize("version", ["1.2", "1.2.0"])
+    def test_one_version_twice_is_a_fault(self, tree, version) -> None:
+        tree({"house/a.py": graph("1.2"), "house/b.py": graph(version)})
+
+        with pytest.raises(ContentInvalid, match="the same version of graph 'triage' is defined more than once"):
+            discover("house")
+
+    def test_other_content_has_one_version(self, tree) -> None:
+        tree({"house/a.py": rule("alpha"), "house/b.py": rule("alpha").replace('version="1"', 'version="2"')})
+
+        with pytest.raises(ContentInvalid, match="rule 'alpha' is defined more than once"):
+            discover("house")
+
+    def test_a_plugin_may_keep_an_older_version_of_a_graph_of_aurora(self, tree) -> None:
+        tree({"house/a.py": graph("2"), "acme_soc/graphs/a.py": graph("1")})
+
+        content = discover("house", plugins=[plugin("acme", "acme_soc")], trusted_plugins=("acme",))
+
+        assert content.graphs["triage"].version == "2"
+        assert [(each.version, each.origin) for each in content.items()] == [("2", "aurora"), ("1", "acme")]
+
+    def test_a_plugin_may_not_take_a_graph_over_with_a_newer_version(self, tree) -> None:
+        tree({"house/a.py": graph("2"), "acme_soc/graphs/a.py": graph("3")})
+
+        with pytest.raises(ContentInvalid, match="plugin 'acme' has a newer version of it than aurora"):
+            discover("house", plugins=[plugin("acme", "acme_soc")], trusted_plugins=("acme",))
+
+    def test_two_plugins_may_not_share_a_graph(self, tree) -> None:
+        tree({"acme_soc/graphs/a.py": graph("1"), "evil_soc/graphs/a.py": graph("2")})
+
+        with pytest.raises(ContentInvalid, match="plugin 'evil' has a newer version of it than acme"):
+            discover(plugins=[plugin("acme", "acme_soc"), plugin("evil", "evil_soc")], trusted_plugins=("acme", "evil"))
+
+    def test_a_migration_that_names_a_strange_node_is_told_with_its_file(self, tree) -> None:
+        step = 'migrations=(Migration(from_version="1", state=dict, after={"load": "gone"}),),\n)'
+        source = graph("2").replace("import GraphSpec", "import GraphSpec, Migration").replace("\n)", f" {step}")
+        tree({"house/a.py": source})
+
+        with pytest.raises(ContentInvalid, match="house.a.py: graph 'triage': .*no node of this version: gone"):
+            discover("house")
 
 
 class TestPlugins:

@@ -17,6 +17,7 @@ from aurora.storage.models import IOCModel
 from aurora.storage.repositories.base import table_of
 from aurora.storage.unit_of_work import Storage
 from aurora.testing import ManualClock
+from tests.contract.storage import rows
 from tests.contract.storage.rows import accept, alert
 
 LEASE = timedelta(seconds=10)
@@ -217,8 +218,5 @@ async def submitted(storage: Storage, clock: ManualClock, ids: Uuid7Factory) -> 
 
 
 async def claim(storage: Storage, clock: ManualClock, task: Task) -> Task:
-    async with storage.writing() as transaction:
-        (claimed,) = await transaction.tasks.claim(
-            owner="w", now=clock.now(), lease_until=clock.now() + LEASE, limit=5, tasks=[task.id]
-        )
+    (claimed,) = await rows.claim(storage, clock, tasks=[task.id])
     return claimed

@@ -9,12 +9,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
+from sqlalchemy import insert
 
+from aurora.dispatch.ledger import Ledger
 from aurora.ingest.accept import Acceptor
 from aurora.ingest.accepted import Accepted
 from aurora.ingest.formats.registry import Formats
 from aurora.ingest.reading import Source
-from aurora.kernel.ids import AlertId, Uuid7Factory
+from aurora.kernel.ids import AlertId, TaskId, Uuid7Factory
+from aurora.kernel.models import Task
+from aurora.kernel.models.work import Scope
+from aurora.storage.checkpoints.tables import CheckpointModel
 from aurora.storage.unit_of_work import Storage
 from aurora.testing import ManualClock
 
@@ -61,3 +66,25 @@ async def accepted_alerts(
     ]
     accepted = await accept(storage, ids, clock, documents)
     return [alert_id for _, alert_id, _ in accepted.records()]
+
+
+async def begin(storage: Storage, task: Task) -> None:
+    """Write the first checkpoint of a task's run."""
+    async with storage.writing() as transaction:
+        row = {"thread_id": task.thread_id, "checkpoint_ns": "", "checkpoint_id": "1", "data": b"", "details": {}}
+        await transaction.connection.execute(insert(CheckpointModel).values(**row))
+
+
+async def claim(
+    storage: Storage,
+    clock: ManualClock,
+    *,
+    alerts: Sequence[AlertId] = (),
+    tasks: Sequence[TaskId] = (),
+    owner: str = "w",
+) -> list[Task]:
+    """Claim given tasks, or those of given alerts, whose leases have run out included."""
+    graphs = {"triage": "1.0", "greet": "1.0"}
+    ledger = Ledger(storage, owner=owner, clock=clock)
+    await ledger.reap()
+    return list((await ledger.turn((), limit=64, scope=Scope(graphs=graphs, alerts=alerts, tasks=tasks))).claimed)

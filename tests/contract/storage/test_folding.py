@@ -10,14 +10,14 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from aurora.kernel.ids import AlertId, Uuid7Factory, VerdictId
-from aurora.kernel.models import AlertStatus, Decider, TaskState, Verdict, VerdictLabel
+from aurora.kernel.models import AlertStatus, Decider, Verdict, VerdictLabel
 from aurora.services.folding import Folded, fold_duplicates
 from aurora.storage.models import AlertEntityModel, AlertRecordModel
 from aurora.storage.triage import Conclusion, conclude
 from aurora.storage.unit_of_work import Storage
 from aurora.testing import ManualClock
 from tests.conftest import NOON
-from tests.contract.storage.rows import accept, alert
+from tests.contract.storage.rows import accept, alert, claim
 
 APART = [NOON - timedelta(hours=40), NOON]
 BETWEEN = NOON - timedelta(hours=20)
@@ -28,13 +28,6 @@ async def _accepted(storage: Storage, clock: ManualClock, ids: Uuid7Factory, *, 
     first = await accept(storage, ids, clock, [alert(host, at=at) for at in APART], name=f"first {host}")
     await accept(storage, ids, clock, [alert(host, at=BETWEEN)], name=f"late {host}")
     return [alert_id for _, alert_id, _ in first.records()]
-
-
-async def _claim(storage: Storage, clock: ManualClock, alerts: list[AlertId]) -> list:
-    async with storage.writing() as transaction:
-        return await transaction.tasks.claim(
-            owner="w", now=clock.now(), lease_until=clock.now() + timedelta(seconds=10), alerts=alerts, limit=9
-        )
 
 
 async def _judge(storage: Storage, clock: ManualClock, ids: Uuid7Factory, alert_id: AlertId) -> None:
@@ -92,7 +85,7 @@ class FoldingContract:
 
         await fold_duplicates(storage, clock=clock)
 
-        tasks = await _claim(storage, clock, [kept, folded])
+        tasks = await claim(storage, clock, alerts=[kept, folded])
         async with storage.reading() as transaction:
             states = await transaction.tasks.by_state()
             named = select(func.count()).where(AlertEntityModel.alert_id == folded)
@@ -104,13 +97,13 @@ class FoldingContract:
         self, storage: Storage, clock: ManualClock, ids: Uuid7Factory
     ) -> None:
         kept, other = await _accepted(storage, clock, ids)
-        (task,) = await _claim(storage, clock, [other])
+        (task,) = await claim(storage, clock, alerts=[other])
 
         result = await fold_duplicates(storage, clock=clock)
 
         assert result == Folded(folded=0, left=1)
         async with storage.writing() as transaction:
-            assert await transaction.tasks.succeeded([task], now=clock.now()) == {task.id}
+            assert await transaction.tasks.hold([task]) == {task.id}
         async with storage.reading() as transaction:
             assert {each.alert["id"] for each in await transaction.alerts.listed()} == {kept, other}
 
@@ -154,12 +147,11 @@ class FoldingContract:
         pairs = [await _accepted(storage, clock, ids, host=host) for host in range(5)]
         later = [pair[1] for pair in pairs]
 
-        tasks, result = await asyncio.gather(_claim(storage, clock, later), fold_duplicates(storage, clock=clock))
+        tasks, result = await asyncio.gather(claim(storage, clock, alerts=later), fold_duplicates(storage, clock=clock))
 
         assert len(tasks) + result.folded == 5
         async with storage.writing() as transaction:
-            for task in tasks:
-                await transaction.tasks.settle(task, TaskState.SUCCEEDED, now=clock.now())
+            assert await transaction.tasks.hold(tasks) == {task.id for task in tasks}
         assert {task.alert_id for task in tasks} <= set(later)
 
     async def test_alerts_whose_windows_do_not_meet_stay_apart(

@@ -8,16 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from aurora.storage.unit_of_work import Storage
 from tests.contract.storage.acceptance import AcceptanceContract, CaseContract, RecallContract
 from tests.contract.storage.journal import JournalContract
-from tests.contract.storage.ledger import LedgerContract
 
 
 @pytest.fixture
 def storage(engine_sqlite: AsyncEngine) -> Storage:
     return Storage(engine_sqlite)
-
-
-class TestLedger(LedgerContract):
-    pass
 
 
 class TestAcceptance(AcceptanceContract):
@@ -37,5 +32,5 @@ class TestJournal(JournalContract):
 
 
 def test_no_clause_went_missing() -> None:
-    for contract in (LedgerContract, AcceptanceContract, CaseContract, RecallContract, JournalContract):
+    for contract in (AcceptanceContract, CaseContract, RecallContract, JournalContract):
         assert sum(name.startswith("test_") for name in dir(contract)) == contract.clauses

@@ -99,6 +99,21 @@ class BreakerMachine(RuleBasedStateMachine):
 
         assert self.breaker.state is before or self.breaker.take_events()[-1].reason == "probe_lost"
 
+    @precondition(lambda self: self.out)
+    @rule(data=st.data(), seconds=st.sampled_from([0.5, 15.0, 1e9]))
+    def a_call_is_asked_to_wait(self, data: st.DataObject, seconds: float) -> None:
+        """No failure, and nobody is admitted until then; more than the longest rest is not waited."""
+        permit = data.draw(st.sampled_from(self.out))
+        self.out.remove(permit)
+        before = self.breaker.state
+
+        counted = self.breaker.throttled(permit, self.now, seconds=seconds)
+
+        if counted:
+            assert self.breaker.state is before
+            assert self.breaker.acquire(self.now) is None
+            assert self.breaker.wait(self.now) >= timedelta(seconds=min(seconds, 60.0))
+
     @rule()
     def it_never_wedges(self) -> None:
         """Whatever was lost, somebody is admitted after the longest rest: tried on a copy."""

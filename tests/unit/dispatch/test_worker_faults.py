@@ -6,45 +6,29 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from aurora.dispatch.attempt import OVERRUNS
+from aurora.dispatch.heart import BEAT
+from aurora.dispatch.ledger import LEASE, Ledger
 from aurora.dispatch.owner import is_dead, this_owner
-from aurora.dispatch.worker import BEAT, LEASE, OVERRUNS, Finished, Progress, Worker
+from aurora.dispatch.tally import Tally
+from aurora.dispatch.worker import Worker
 from aurora.kernel.errors import StorageUnavailable
-from aurora.kernel.ids import Uuid7Factory
-from aurora.kernel.models import Task
+from aurora.kernel.ids import AlertId, Uuid7Factory
+from aurora.kernel.models import Task, TaskState
+from aurora.kernel.models.work import Ending, Scope
 from aurora.storage.unit_of_work import Storage, Transaction
 from aurora.testing import ManualClock
 from tests.contract.storage.rows import accepted_alerts
 from tests.services import engine_with_schema
-
-
-class Runner:
-    """Implements `GraphRunner` with what the test hands in."""
-
-    def __init__(self, clock: ManualClock, run: Callable[[Task], Awaitable[None]]) -> None:
-        self._clock = clock
-        self._run = run
-        self.given_up: list[tuple[Task, Exception]] = []
-        self.unreadable = False
-
-    async def prepare(self, tasks: Sequence[Task]) -> None:
-        if self.unreadable:
-            raise ValueError("one of the rows does not hold what it should")
-
-    async def run(self, task: Task) -> Finished:
-        await self._run(task)
-        return Finished(task, "benign", "1", self._clock.now(), self._clock.now())
-
-    async def give_up(self, task: Task, error: Exception) -> None:
-        self.given_up.append((task, error))
-        if self.unreadable:
-            raise ValueError("the row does not hold what it should")
+from tests.unit.dispatch.working import SCOPE, ScriptedRunner, passing, pulse_of, settle, worker_of
 
 
 class AbsentStorage(Storage):
@@ -72,21 +56,19 @@ Make = Callable[..., Worker]
 
 
 @pytest.fixture
-def worker(storage: Storage, clock: ManualClock, ids: Uuid7Factory) -> Make:
-    def worker(runner: Runner, **options: timedelta) -> Worker:
-        return Worker(storage=storage, runner=runner, clock=clock, ids=ids, jobs=2, **options)
+def worker(storage: AbsentStorage, clock: ManualClock, ids: Uuid7Factory) -> Make:
+    def worker(runner: ScriptedRunner, **options: Any) -> Worker:
+        ledger = Ledger(storage, owner=this_owner(ids), clock=clock)
+        return worker_of(ledger, runner, clock=clock, pulse=pulse_of(ledger), **options)
 
     return worker
 
 
-async def _settled(work: Awaitable[Progress], clock: ManualClock) -> Progress:
-    """Let time pass whenever somebody beside the heartbeat waits for it."""
-    working = asyncio.ensure_future(work)
-    while not working.done():
-        await asyncio.wait([working], timeout=0.02)
-        if clock.sleepers > 1:
-            clock.advance(timedelta(seconds=1))
-    return await working
+async def _settled(worker: Worker, storage: AbsentStorage, alerts: list[AlertId], clock: ManualClock) -> Tally:
+    """Let time pass whenever the worker waits for it, or the database is away."""
+    # The heart and the tick always sleep; a third sleeper waits for the database.
+    await passing(settle(worker, storage, alerts=alerts), worker, clock, is_stuck=lambda: clock.sleepers > 2)
+    return worker.tally
 
 
 async def _states(storage: Storage) -> dict[str, int]:
@@ -106,11 +88,11 @@ async def test_a_run_that_hangs_ends_visibly_and_holds_nobody_up(
             hung += 1
             await asyncio.Event().wait()
 
-    runner = Runner(clock, run)
+    runner = ScriptedRunner(clock, run)
 
-    progress = await _settled(worker(runner, budget=timedelta(milliseconds=10)).work(iter(alerts)), clock)
+    tally = await _settled(worker(runner, attempts={"budget": timedelta(milliseconds=10)}), storage, alerts, clock)
 
-    assert progress == Progress(done=2, failed=1)
+    assert tally == Tally(succeeded=2, failed=1, retried=1)
     assert [(task.alert_id, type(error)) for task, error in runner.given_up] == [(alerts[1], TimeoutError)]
     assert hung == OVERRUNS
     assert await _states(storage) == {"failed": 1, "succeeded": 2}
@@ -125,12 +107,12 @@ async def test_a_row_that_nobody_can_read_stops_no_other_alert_and_no_later_comm
         if task.alert_id == alerts[1]:
             raise ValueError("the row does not hold what it should")
 
-    runner = Runner(clock, run)
+    runner = ScriptedRunner(clock, run)
     runner.unreadable = True
 
-    progress = await _settled(worker(runner).work(iter(alerts)), clock)
+    tally = await _settled(worker(runner), storage, alerts, clock)
 
-    assert progress == Progress(done=2, failed=1)
+    assert tally == Tally(succeeded=2, failed=1)
     assert await _states(storage) == {"failed": 1, "succeeded": 2}
 
 
@@ -149,12 +131,26 @@ async def test_a_database_that_comes_back_within_seconds_is_waited_for(
             await asyncio.sleep(0)
         storage.away = False
 
-    progress, _ = await asyncio.gather(
-        _settled(worker(Runner(clock, run)).work(iter(alerts)), clock), restart(), return_exceptions=False
+    tally, _ = await asyncio.gather(
+        _settled(worker(ScriptedRunner(clock, run)), storage, alerts, clock), restart(), return_exceptions=False
     )
 
-    assert progress == Progress(done=2, failed=0)
+    assert tally == Tally(succeeded=2)
     assert await _states(storage) == {"succeeded": 2}
+
+
+async def test_a_database_that_stays_away_ends_a_command_with_that(
+    storage: AbsentStorage, clock: ManualClock, ids: Uuid7Factory, worker: Make
+) -> None:
+    alerts = await accepted_alerts(storage, ids, clock, count=1)
+
+    async def run(_: Task) -> None:
+        storage.away = True
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await _settled(worker(ScriptedRunner(clock, run)), storage, alerts, clock)
+
+    assert caught.group_contains(StorageUnavailable)
 
 
 async def test_a_worker_that_is_stopped_hands_its_tasks_back_at_once(
@@ -168,7 +164,7 @@ async def test_a_worker_that_is_stopped_hands_its_tasks_back_at_once(
             started.set()
             await asyncio.Event().wait()
 
-    working = asyncio.ensure_future(worker(Runner(clock, run)).work(iter(alerts)))
+    working = asyncio.ensure_future(settle(worker(ScriptedRunner(clock, run), most=64), storage, alerts=alerts))
     await started.wait()
 
     working.cancel()
@@ -176,35 +172,36 @@ async def test_a_worker_that_is_stopped_hands_its_tasks_back_at_once(
         await working
 
     assert await _states(storage) == {"succeeded": 1, "queued": 4}
-    async with storage.writing() as transaction:
-        again = await transaction.tasks.claim(
-            owner="next", now=clock.now(), lease_until=clock.now() + LEASE, alerts=alerts, limit=64
-        )
-    assert [task.attempt for task in again] == [1, 1, 1, 1], "to be stopped is no failed attempt"
+    again = await Ledger(storage, owner="next", clock=clock).turn(
+        (), limit=64, scope=Scope(graphs=SCOPE.graphs, alerts=alerts)
+    )
+    assert [task.attempt for task in again.claimed] == [1, 1, 1, 1], "to be stopped is no failed attempt"
 
 
 async def test_a_worker_that_slept_past_its_lease_leaves_the_run_of_its_successor_alone(
     storage: AbsentStorage, clock: ManualClock, ids: Uuid7Factory, worker: Make
 ) -> None:
     (alert,) = await accepted_alerts(storage, ids, clock, count=1)
-    run_id = None
+    run_ids = []
 
     async def run(task: Task) -> None:
-        nonlocal run_id
-        run_id = task.run_id
-        clock.advance(LEASE * 2)
-        async with storage.writing() as transaction:
-            (other,) = await transaction.tasks.claim(
-                owner="elsewhere:1:2:aa", now=clock.now(), lease_until=clock.now() + LEASE, alerts=[alert], limit=1
-            )
-            await transaction.tasks.succeeded([other], now=clock.now())
-            moments = {"started": clock.now(), "finished": clock.now()}
-            await transaction.runs.finished([{"run": run_id, "outcome": "malicious", "version": "2", **moments}])
+        run_ids.append(task.run_id)
+        other = Ledger(storage, owner="elsewhere:1:2:aa", clock=ManualClock(clock.now() + LEASE * 2))
+        await other.reap()
+        turn = await other.turn((), limit=1, scope=Scope(graphs=SCOPE.graphs, alerts=[alert]))
+        ending = Ending(
+            task=turn.claimed[0],
+            state=TaskState.SUCCEEDED,
+            outcome="malicious",
+            graph_version="2",
+            started_at=clock.now(),
+        )
+        await other.turn([ending], limit=0, scope=SCOPE)
 
-    await _settled(worker(Runner(clock, run)).work(iter([alert])), clock)
+    await _settled(worker(ScriptedRunner(clock, run)), storage, [alert], clock)
 
     async with storage.reading() as transaction:
-        found = await transaction.runs.get(run_id)
+        found = await transaction.runs.get(run_ids[0])
     assert (found["outcome"], found["graph_version"]) == ("malicious", "2")
 
 

@@ -1,0 +1,49 @@
+"""The broker on a real Valkey, and what only such a server can do wrong."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from tests.contract.broker.clauses import BrokerContract
+from tests.contract.broker.redis_clauses import RedisClauses
+from tests.contract.broker.redis_house import RedisHouse, emptied
+from tests.redis_server import RedisServer
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def server(valkey_process: RedisServer) -> RedisServer:
+    await emptied(valkey_process)
+    return valkey_process
+
+
+@pytest.fixture
+async def house(server: RedisServer) -> AsyncIterator[RedisHouse]:
+    async with AsyncExitStack() as stack:
+        yield RedisHouse(server, stack)
+
+
+@pytest.fixture
+async def client(server: RedisServer) -> AsyncIterator[Any]:
+    from redis.asyncio import Redis
+
+    async with Redis.from_url(server.url) as client:
+        yield client
+
+
+class TestValkeyBroker(BrokerContract):
+    capabilities = frozenset({"restart", "wipe", "forge"})
+
+
+class TestValkeyStreams(RedisClauses):
+    pass
+
+
+def test_every_clause_is_held_to() -> None:
+    assert TestValkeyBroker.held_to() == 32
+    assert sum(name.startswith("test_") for name in dir(TestValkeyStreams)) == RedisClauses.clauses
