@@ -23,6 +23,8 @@ from aurora.storage.repositories.task_events import TaskEvent, TaskEvents
 
 _TASKS, _RUNS, _CHECKPOINTS = table_of(TaskModel), table_of(RunModel), table_of(CheckpointModel)
 
+_TOLD = tuple(_TASKS.c[name] for name in ("id", "tenant", "run_id", "owner", "epoch", "attempt", "cancel_requested"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
@@ -145,7 +147,7 @@ class Claims(ByHand):
         What somebody wanted to stop has been stopped by that.
         """
         lapsed = or_(_TASKS.c.lease_until < now, _TASKS.c.owner.in_(dead))
-        query = select(_TASKS).where(_TASKS.c.state == TaskState.RUNNING, lapsed).order_by(_TASKS.c.id)
+        query = select(*_TOLD).where(_TASKS.c.state == TaskState.RUNNING, lapsed).order_by(_TASKS.c.id)
         if self._connection.dialect.name == "postgresql":  # who locks such a row is alive: it writes
             query = query.with_for_update(skip_locked=True)
         rows = (await self._connection.execute(query)).all()

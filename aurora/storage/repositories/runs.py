@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, select, update
+from sqlalchemy import Select, select
 
 from aurora.kernel.errors import NotFound
 from aurora.kernel.ids import RunId
@@ -25,21 +25,6 @@ _GREGORIAN = datetime(1582, 10, 15, tzinfo=UTC)
 
 class Runs(Repository):
     """Runs of one tenant."""
-
-    async def finished(self, runs: Sequence[Mapping[str, Any]]) -> None:
-        """Note how runs ended: `run`, `outcome`, `version` of the graph, `started` (last attempt), `finished`."""
-        statement = (
-            update(_RUNS)
-            .where(_RUNS.c.tenant == self._tenant, _RUNS.c.id == bindparam("run"))
-            .values(
-                outcome=bindparam("outcome"),
-                graph_version=bindparam("version"),
-                started_at=bindparam("started"),
-                finished_at=bindparam("finished"),
-            )
-        )
-        if runs:
-            await self._connection.execute(statement, list(runs))
 
     async def get(self, run_id: UUID) -> dict[str, Any]:
         """Return a run with its task, as plain columns; the task's are prefixed with `task_`.

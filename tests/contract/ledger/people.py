@@ -62,10 +62,13 @@ class PeopleContract:
                 await transaction.tasks.find("00000000")
 
     async def test_what_is_rolled_back_was_not_submitted(self, house: House) -> None:
-        with pytest.raises(ZeroDivisionError):
+        async def submit_and_fail() -> None:
             async with house.storage.writing() as transaction:
                 await transaction.tasks.submit(house.task())
                 raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await submit_and_fail()
 
         assert await house.states() == {}
 
@@ -229,7 +232,7 @@ class PeopleContract:
 
         expired = await asyncio.gather(expire(), expire())
 
-        assert sorted(sum(expired, [])) == sorted([waiting.id, queued.id])
+        assert sorted([*expired[0], *expired[1]]) == sorted([waiting.id, queued.id])
         states = [(await house.row(task)).state for task in (waiting, queued, running, fresh)]
         assert states == ["failed", "failed", "running", "queued"]
         assert (await house.row(queued)).error == "aurora.runtime.deadline"

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from aurora.storage.unit_of_work import Storage
 from tests.contract.ledger.claiming import ClaimingContract
 from tests.contract.ledger.house import house
+from tests.contract.ledger.leases import LeasesContract
 from tests.contract.ledger.people import PeopleContract
 from tests.contract.ledger.settling import SettlingContract
 
@@ -23,6 +24,10 @@ class TestClaiming(ClaimingContract):
     pass
 
 
+class TestLeases(LeasesContract):
+    pass
+
+
 class TestSettling(SettlingContract):
     pass
 
@@ -32,5 +37,5 @@ class TestPeople(PeopleContract):
 
 
 def test_no_clause_went_missing() -> None:
-    for contract in (ClaimingContract, SettlingContract, PeopleContract):
+    for contract in (ClaimingContract, LeasesContract, SettlingContract, PeopleContract):
         assert sum(name.startswith("test_") for name in dir(contract)) == contract.clauses

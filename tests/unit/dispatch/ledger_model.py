@@ -133,7 +133,7 @@ class LedgerModel:
         lapsed = [
             row
             for row in self.rows.values()
-            if row.state is TaskState.RUNNING and (row.lease_until < now or is_dead(row.owner))
+            if row.lease_until is not None and (row.lease_until < now or is_dead(row.owner or ""))
         ]
         for row in lapsed:
             row.owner = row.lease_until = None

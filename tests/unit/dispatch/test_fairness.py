@@ -57,10 +57,18 @@ def test_who_is_cut_short_goes_on_with_what_is_owed():
     assert rounds.deal(LANE, {"a", "b"}, limit=4) == {"b": 4}
 
 
-def test_who_has_no_work_saves_nothing_up():
+def test_who_had_less_work_than_dealt_saves_nothing_up():
     rounds = Rounds(Shares(weights={"a": 100}))
     rounds.deal(LANE, {"a", "b"}, limit=1)
+
     rounds.emptied(LANE, "a")
+
+    assert rounds.deal(LANE, {"a", "b"}, limit=2) == {"b": 1, "a": 1}
+
+
+def test_who_had_no_work_for_a_while_saves_nothing_up():
+    rounds = Rounds(Shares(weights={"a": 100}))
+    rounds.deal(LANE, {"a", "b"}, limit=1)
 
     rounds.deal(LANE, {"b"}, limit=5)
 

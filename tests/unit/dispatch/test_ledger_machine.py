@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import create_engine, event
@@ -49,10 +49,12 @@ SHARES = Shares(weights={"other": 2}, running={"other": CAP})
 TENANTS = ("default", "other")
 QUOTA = 3
 STEPS = (
-    *("worker_claims", "worker_claims", "worker_settles", "worker_settles", "worker_beats", "worker_begins"),
-    *("worker_reaps", "time_passes", "submits", "takes", "cancels", "retries", "replays", "wakes", "expires", "looks"),
+    *("worker_claims", "worker_claims", "worker_settles", "worker_settles", "worker_settles"),
+    *("worker_beats", "worker_begins", "worker_reaps", "time_passes"),
+    *("submits", "takes", "cancels", "cancels", "wakes", "wakes", "retries", "replays", "expires", "looks"),
 )
-"""One rule with a choice, not a rule for each: of many rules hypothesis leaves about half out of every example."""
+"""Chosen by a seeded generator. Hypothesis itself likes to do the same over and over, and of many rules it leaves
+about half out of every example: cancelling what is woken, then, may not come up at all."""
 OF_ONE_TASK = {"cancel", "retry", "replay", "wake"}
 COLUMNS = {
     "state": "state",
@@ -77,9 +79,7 @@ priorities = st.sampled_from([9, 8, 5, 4, 0])
 tenants = st.sampled_from(TENANTS)
 lanes = st.sampled_from([tuple(Lane), tuple(Lane), (Lane.CRITICAL, Lane.NORMAL), (Lane.BULK,)])
 graphs = st.sampled_from([("triage",), ("triage", "hunt")])
-endings = st.sampled_from(
-    [TaskState.WAITING, TaskState.QUEUED, *(state for state in TaskState if state is not TaskState.RUNNING)]
-)
+ENDINGS = (TaskState.WAITING, TaskState.QUEUED, *(state for state in TaskState if state is not TaskState.RUNNING))
 pauses = st.sampled_from([0.001, 1.0, 4.0, 9.999, 10.0, 10.001, 60.0]).map(lambda s: timedelta(seconds=s))
 
 
@@ -109,6 +109,7 @@ class LedgerMachine(RuleBasedStateMachine):
         event.listen(engine.sync_engine, "connect", lambda dbapi, _: _forgo_syncs(dbapi))
         self.file = sqlite3.connect(file, isolation_level=None)
         self.clock = ManualClock(START)
+        self.random = random.Random()
         self.ids = Uuid7Factory(clock=self.clock, generator=random.Random(7))
         self.storage = Storage(engine)
         self.ledgers = {
@@ -138,7 +139,7 @@ class LedgerMachine(RuleBasedStateMachine):
             async with self.storage.of(tenant).writing() as transaction:
                 return await getattr(transaction.tasks, name)(*arguments, **options)
 
-        if name in OF_ONE_TASK:
+        if name in OF_ONE_TASK and self.random.random() < 0.25:
             (other,) = set(TENANTS) - {tenant}
             with pytest.raises(NotFound):
                 self.run(ask(other))
@@ -146,13 +147,20 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # --- what may happen
 
-    @initialize(priorities=st.lists(priorities, min_size=3, max_size=8), first=st.integers(0, 1))
-    def there_is_work(self, *, priorities, first) -> None:
+    @initialize(
+        priorities=st.lists(priorities, min_size=3, max_size=8),
+        first=st.integers(0, 1),
+        generator=st.randoms(use_true_random=True),
+    )
+    def there_is_work(self, *, priorities, first, generator) -> None:
+        self.random = generator
         for number, priority in enumerate(priorities):
             self._submit(TENANTS[(number + first) % 2], f"first {number}", priority=priority)
 
-    @rule(data=st.data(), what=st.sampled_from(STEPS))
-    def happens(self, *, data, what) -> None:
+    @rule(data=st.data())
+    def something_happens(self, data: st.DataObject) -> None:
+        what = self.random.choice(STEPS)
+        note(f"--- {what}")
         getattr(self, f"_{what}")(data)
 
     def _time_passes(self, data: st.DataObject) -> None:
@@ -217,7 +225,7 @@ class LedgerMachine(RuleBasedStateMachine):
         return owner, list({claims[place].id: claims[place] for place in sorted(places, reverse=True)}.values())
 
     def _ending(self, data: st.DataObject, task: Task) -> Ending:
-        state = data.draw(endings)
+        state = self.random.choice(ENDINGS)
         is_queued = state is TaskState.QUEUED
         return Ending(
             task=task,
@@ -400,6 +408,10 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def _expires(self, data: st.DataObject) -> None:
         tenant, limit = data.draw(tenants), data.draw(st.integers(1, 3))
+        ahead = [each.deadline - self.clock.now() for each in self.model.rows.values() if each.deadline is not None]
+        if future := [pause for pause in ahead if pause > timedelta()]:
+            past = data.draw(st.sampled_from([-min(future), timedelta(), timedelta(microseconds=1)]))
+            self.clock.advance(min(future) + past)
         expected = self.model.expire(self.clock.now(), tenant=tenant, limit=limit)
 
         came = self.asked("expire", tenant, self.clock.now(), limit, publishes=True)
@@ -414,11 +426,12 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.run(self.ledgers[data.draw(owners)].next_at()) == min(queued, default=None)
 
     def _any(self, data: st.DataObject) -> Task:
-        """Draw a task; one in a rare state is as likely as one in a common one."""
+        """Draw a task; one in a rare state is as likely as one in a common one, one that runs likelier still."""
         by_state: dict[TaskState, list[Task]] = {}
         for id_, task in self.tasks.items():
             by_state.setdefault(self.model.rows[id_].state, []).append(task)
-        return data.draw(st.sampled_from(by_state[data.draw(st.sampled_from(sorted(by_state)))]))
+        state = self.random.choice([*sorted(by_state), TaskState.RUNNING, TaskState.RUNNING])
+        return data.draw(st.sampled_from(by_state.get(state) or list(self.tasks.values())))
 
     # --- what is always so
 
