@@ -151,7 +151,7 @@ def running_nats(*, options: str = "") -> Iterator[NatsServer]:
 async def fresh_postgres_database(server_url: str) -> AsyncIterator[str]:
     """Create a database that nobody else sees, and drop it afterwards."""
     name = f"test_{uuid4().hex}"
-    admin = create_async_engine(server_url, isolation_level="AUTOCOMMIT")
+    admin = create_async_engine(server_url, isolation_level="AUTOCOMMIT", pool_pre_ping=True)
     try:
         async with admin.connect() as connection:
             await connection.execute(text(f"CREATE DATABASE {name}"))

@@ -88,6 +88,8 @@ class Account:
     """Work that ran again although it was finished: the promise is never."""
     accepted: dict[str, float] = field(default_factory=dict)
     """When each task was accepted, as its producer knows it."""
+    begun: dict[str, list[float]] = field(default_factory=dict)
+    """When a node of each task began, every time."""
     finished: dict[str, float] = field(default_factory=dict)
     """When the last node of each task ended first."""
 
@@ -113,6 +115,7 @@ def account(deeds: Iterator[Deed], *, nodes: tuple[str, ...]) -> Account:
             found.unknown.add((deed.key, deed.node))
         elif deed.what == "enter":
             entered[deed.key, deed.node] += 1
+            found.begun.setdefault(deed.key, []).append(deed.at)
             found.again += entered[deed.key, deed.node] > 1 and place >= furthest[deed.key]
             if place < furthest[deed.key]:
                 found.repeated.append(f"{deed.key}: {deed.node} began again after {nodes[furthest[deed.key]]}")

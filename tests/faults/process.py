@@ -9,10 +9,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -22,6 +23,13 @@ from aurora.bootstrap import open_dispatcher, open_route, open_runtime, open_wor
 from aurora.discovery import discover_content
 from aurora.dispatch.relay import Relay
 from aurora.kernel.clock import Clock, SystemClock
+from aurora.kernel.errors import StorageUnavailable
+from aurora.kernel.models import Task
+from aurora.observability.health import served
+from aurora.observability.metered import MeteredLedger
+from aurora.observability.metrics import page
+from aurora.observability.vitals import Vitals
+from aurora.observability.watch import Watch
 from aurora.scheduling import open_scheduler
 from aurora.settings import Settings, load_settings
 from tests.faults import crash
@@ -76,6 +84,8 @@ class Role:
     attempts: int = ATTEMPTS
     """Of each of these tasks."""
     concurrency: int = 4
+    health_port: int | None = None
+    """Where a worker answers health checks."""
     point: str | None = None
     after: int = 1
     settings: dict[str, Any] = field(default_factory=dict)
@@ -162,12 +172,31 @@ async def _work(role: Role) -> None:
     async with (
         open_runtime(settings, content=content(), clock=clock_of(role)) as runtime,
         open_route(runtime) as route,
-        open_worker(runtime, route=route) as worker,
-        asyncio.TaskGroup() as group,
     ):
-        relay = group.create_task(Relay(runtime.storage, route, runtime.clock).run())
-        await worker.serve(stop)
-        relay.cancel()
+        vitals = Vitals(clock=runtime.clock)
+        meter = partial(MeteredLedger, vitals=vitals, clock=runtime.clock)
+        async with open_worker(runtime, route=route, meter=meter) as worker, asyncio.TaskGroup() as group:
+            watch = Watch(
+                vitals,
+                worker=worker,
+                storage=runtime.storage,
+                clock=runtime.clock,
+                owner=worker.owner,
+                places=role.concurrency,
+                brokers=None if route.is_local else route.health,
+                circuits=dict,
+            )
+            with ExitStack() as answering:
+                if role.health_port is not None:
+                    metrics = partial(page, vitals)
+                    answering.enter_context(served(vitals, host="127.0.0.1", port=role.health_port, metrics=metrics))
+                beside = [
+                    group.create_task(each)
+                    for each in (Relay(runtime.storage, route, runtime.clock).run(), watch.run())
+                ]
+                await worker.serve(stop)
+                for each in beside:
+                    each.cancel()
 
 
 async def _schedule(role: Role) -> None:
@@ -189,13 +218,30 @@ async def _produce(role: Role) -> None:
     ):
         for key in role.keys:
             given = {"key": key, "folder": str(role.place.folder)}
-            task = await submit(
-                runtime.storage, FAULT, given, key=key, clock=runtime.clock, ids=runtime.ids, max_attempts=role.attempts
+            submitting = partial(
+                submit,
+                runtime.storage,
+                FAULT,
+                given,
+                key=key,
+                clock=runtime.clock,
+                ids=runtime.ids,
+                max_attempts=role.attempts,
             )
+            task = await _patiently(submitting)
             world.tell("accept", key, "-", 0)
             crash.reach("committed")
             await dispatcher.announce([task])
             await asyncio.sleep(role.pause_s)
+
+
+async def _patiently(work: Callable[[], Awaitable[Task]]) -> Task:
+    """Do as a client should that was told to try again: with the same key, so that it cannot be two tasks."""
+    while True:
+        try:
+            return await work()
+        except StorageUnavailable:
+            await asyncio.sleep(0.5)
 
 
 class Crew:
@@ -215,6 +261,10 @@ class Crew:
                 os.kill(process.pid or 0, signal.SIGCONT)
                 process.kill()
             process.join()
+
+    def pids(self) -> list[int]:
+        """Return the process ids of those that live."""
+        return [each.pid for each in self._processes if each.pid and each.is_alive()]
 
     def start(self, work: Callable[..., None], *arguments: Any) -> BaseProcess:
         """Start a process that does `work`."""

@@ -30,7 +30,7 @@ class Row:
     unknown: int = 0
     """Effects of which nobody can know whether they happened; they are visible, and not repeated."""
     recoveries_s: list[float] = field(default_factory=list)
-    """From each fault to the end of each task that it hit."""
+    """Of a kill: until somebody else works on the task. Of anything else: until the end of each task that it hit."""
     faults: list[str] = field(default_factory=list)
     """Invariants that did not hold, in words."""
     baseline: str = ""

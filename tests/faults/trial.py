@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
@@ -25,6 +27,9 @@ from tests.faults.table import Row
 
 QUIET_S = 60.0
 """How long all tasks may take to come to their end after the last fault; a storm leaves leases of ten seconds."""
+
+MOST_BYTES = 512 * 2**20
+"""Of memory that a process under test may hold; it begins with 150 MiB of imports."""
 
 SETTLED = ("succeeded", "failed", "dead", "cancelled")
 
@@ -95,6 +100,16 @@ class Trial:
             await asyncio.sleep(0.1)
         return False
 
+    def _too_large(self) -> list[str]:
+        """Return which processes take more memory than a worker may."""
+        found = []
+        for pid in self.crew.pids():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+                if (size := pages * resource.getpagesize()) > MOST_BYTES:
+                    found.append(f"process {pid} takes {size / 2**20:.0f} MiB")
+        return found
+
     async def judge(self, row: Row, *, but: Mapping[str, int] | None = None) -> Account:
         """Hold what happened against the invariants; add it to a row of the table.
 
@@ -144,6 +159,7 @@ class Trial:
             row.faults.append(f"I2: neither done nor visibly unknown: {without[:5]}")
         if forks:
             row.faults.append(f"I5: threads with two lineages: {[each[0] for each in forks][:5]}")
+        row.faults += [f"I11: {each}" for each in self._too_large()]
         if any(tenant != other for _, _, tenant, other in rows):
             row.faults.append("I10: a run of another tenant than its task's, or none")
         return found
