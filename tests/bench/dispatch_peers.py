@@ -40,25 +40,25 @@ class Drained:
 
 
 class Stopwatch:
-    """Measures from its making to the end of the last task."""
+    """Measures from the end of the first tenth, which warms up, to the end of the last task."""
 
     def __init__(self, tasks: int) -> None:
-        self._tasks = tasks
         self._left = tasks
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
+        self._measured = tasks - tasks // 10
+        self._wall = self._cpu = 0.0
+        self._has_begun = False
         self.finished = asyncio.Event()
         self.result: Drained | None = None
-
-    def begin(self) -> None:
-        """Measure from now on."""
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     def count(self, number: int = 1) -> None:
         """Count tasks that were done."""
         self._left -= number
-        if self._left <= 0 and self.result is None:
+        if not self._has_begun and self._left <= self._measured:
+            self._has_begun, self._measured = True, self._left
+            self._wall, self._cpu = time.perf_counter(), time.process_time()
+        elif self._left <= 0 and self.result is None:
             wall, cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
-            self.result = Drained(self._tasks, wall, cpu)
+            self.result = Drained(self._measured, wall, cpu)
             self.finished.set()
 
 
@@ -74,7 +74,6 @@ async def raw_redis(url: str, tasks: int) -> Drained:
                 for _ in range(min(PLACES, tasks - start)):
                     pipe.xadd("raw", {"d": json.dumps(PAYLOAD)})
                 await pipe.execute()
-        watch.begin()
         while watch.result is None:
             ((_, entries),) = await client.xreadgroup("g", "c", {"raw": ">"}, count=PLACES, block=1000)
             ids = [entry_id for entry_id, fields in entries if json.loads(fields[b"d"])]
@@ -99,7 +98,6 @@ async def raw_nats(url: str, tasks: int) -> Drained:
     for start in range(0, tasks, PLACES):
         await asyncio.gather(*(stream.publish("raw", data) for _ in range(min(PLACES, tasks - start))))
     subscription = await stream.pull_subscribe("raw", durable="raw")
-    watch.begin()
     while watch.result is None:
         messages = await subscription.fetch(128, timeout=2)
         for message in messages:
@@ -143,7 +141,6 @@ async def _taskiq(broker: Any, tasks: int) -> Drained:
         await asyncio.gather(*(trivial.kiq(PAYLOAD) for _ in range(min(PLACES, tasks - start))))
     receiver = Receiver(broker, max_async_tasks=PLACES, max_prefetch=PLACES, run_startup=False)
     over = asyncio.Event()
-    watch.begin()
     async with asyncio.TaskGroup() as group:
         listening = group.create_task(receiver.listen(over))
         await watch.finished.wait()
@@ -195,13 +192,14 @@ async def faststream_nats(url: str, tasks: int) -> Drained:
     await client.jetstream().add_stream(name=f"s{name}", subjects=[name])
     await client.close()
     for start in range(0, tasks, PLACES):
-        publishes = (broker.publish(PAYLOAD, subject=name, stream=f"s{name}") for _ in range(min(PLACES, tasks - start)))
+        publishes = (
+            broker.publish(PAYLOAD, subject=name, stream=f"s{name}") for _ in range(min(PLACES, tasks - start))
+        )
         await asyncio.gather(*publishes)
     return await _faststream(broker, watch)
 
 
 async def _faststream(broker: Any, watch: Stopwatch) -> Drained:
-    watch.begin()
     await broker.start()
     await watch.finished.wait()
     await broker.stop()
@@ -223,7 +221,6 @@ async def saq_redis(url: str, tasks: int) -> Drained:
     for start in range(0, tasks, PLACES):
         await asyncio.gather(*(queue.enqueue("trivial", payload=PAYLOAD) for _ in range(min(PLACES, tasks - start))))
     worker = Worker(queue, functions=[("trivial", trivial)], concurrency=PLACES)
-    watch.begin()
     async with asyncio.TaskGroup() as group:
         working = group.create_task(worker.start())
         await watch.finished.wait()

@@ -129,7 +129,7 @@ def test_a_plugin_with_a_fault_stops_everything_and_names_the_file(installed, de
     file.write_text("import package_that_is_not_there\n", encoding="utf-8")
     try:
         _, complaint = aurora(installed, "content", "check", cwd=desk, status=1)
-        _, refused = aurora(installed, "run", "triage", cwd=desk, status=2)
+        _, refused = aurora(installed, "run", "triage", "--db", f"sqlite:///{desk}/a.db", cwd=desk, status=2)
     finally:
         file.unlink()
 
