@@ -42,7 +42,10 @@ _GLANCE = timedelta(milliseconds=50)
 """How long a fetch waits that is a probe: nobody else reaches the broker before it is back."""
 
 _HASTE = 3
-"""Fetches in a row that may come back early and with nothing to believe; then the rest of the wait is waited here."""
+"""Fetches in a row that may come back early with nothing to believe. Then the rest of the wait is waited here where
+what came was refused, and `_BREATH` where nothing came: that is how a file says that somebody wrote to it."""
+
+_BREATH = timedelta(milliseconds=2)
 
 _TELL_AGAIN = timedelta(minutes=1)
 """Between two words on refused envelopes, however many there are."""
@@ -161,9 +164,11 @@ class Route:
                 continue
             genuine = await self._genuine(broker, found)
             self._hasty = 0 if genuine or self._clock.monotonic() >= ends else self._hasty + 1
-            if self._hasty > _HASTE:
-                break
-            return genuine
+            if self._hasty <= _HASTE:
+                return genuine
+            if not found:
+                ends = min(ends, self._clock.monotonic() + _BREATH.total_seconds())
+            break
         left_s = ends - self._clock.monotonic()
         if left_s > 0.0:
             await self._clock.sleep(timedelta(seconds=left_s))

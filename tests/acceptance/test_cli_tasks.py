@@ -168,8 +168,8 @@ def test_who_watches_into_a_pipe_gets_a_line_every_second_until_stopped(ledger):
     assert looks[0]["tasks"]["succeeded"] == 4
 
 
-def test_a_database_that_is_not_there_exits_3():
-    result = finish(start("status", "--db", "postgresql://nobody@127.0.0.1:1/x"))
+def test_a_database_that_cannot_be_opened_exits_3(tmp_path):
+    result = finish(start("status", "--db", f"sqlite:///{tmp_path}"))
 
     assert (result.status, result.out) == (3, "")
     assert len(result.err.splitlines()) == 1

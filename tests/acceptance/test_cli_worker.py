@@ -142,7 +142,7 @@ def test_people_are_told_in_sentences(database):
         (["--drain-timeout", "soon"], 2, "must be a number with its unit"),
         (["--broker", "kafka"], 2, "there is no broker «kafka»; give local, redis, nats, or a URL"),
         (["--health-host", "192.0.2.1", "--health-port", "0"], 2, "take another --health-port or --health-host"),
-        (["--db", "postgresql://nobody@127.0.0.1:1/x"], 3, "the database cannot be opened"),
+        (["--db", f"sqlite:///{Path(__file__).parent}"], 3, "the database cannot be opened"),
     ],
 )
 def test_what_it_cannot_begin_with_is_said_with_its_exit_status(database, args, status, message):
@@ -153,7 +153,7 @@ def test_what_it_cannot_begin_with_is_said_with_its_exit_status(database, args, 
 
 
 def test_programs_are_told_why_it_could_not_begin():
-    result = finish(start("worker", "--log-json", "--db", "postgresql://nobody@127.0.0.1:1/x"))
+    result = finish(start("worker", "--log-json", "--db", f"sqlite:///{Path(__file__).parent}"))
 
     told = json.loads(result.err.splitlines()[0])
     assert (told["event"], told["reason"], told["error"]) == ("worker.stopped", "failed", "aurora.storage.unavailable")

@@ -21,7 +21,7 @@ WAKE_UPS = 10_000
 """Wake-ups that are kept at most. A process that only submits keeps those that nobody fetches: a few MiB."""
 
 _SHORTEST = timedelta(milliseconds=1)
-_LONGEST = timedelta(milliseconds=50)
+_LONGEST = timedelta(milliseconds=10)
 """Between two looks at the file: short while something happens, then twice as long each time."""
 
 
