@@ -121,5 +121,7 @@ def _prepare_sqlite(engine: AsyncEngine) -> None:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begun(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        statement = "BEGIN IMMEDIATE" if connection.get_execution_options().get(WRITES, False) else "BEGIN"
+        # One hop to the driver's thread; through a cursor of SQLAlchemy's it would be three, 0.1 ms each.
+        dbapi: Any = connection.connection.dbapi_connection
+        dbapi.run_async(lambda driver: driver.execute(statement))

@@ -19,6 +19,7 @@ from aurora.dispatch.route import Route
 from aurora.kernel.errors import StorageUnavailable
 from aurora.kernel.ids import Uuid7Factory
 from aurora.kernel.ports.broker import Stream
+from aurora.storage.engine import WRITES
 from aurora.storage.unit_of_work import Storage
 from aurora.testing import ManualClock
 from tests.conftest import NOON
@@ -123,8 +124,7 @@ async def test_with_nothing_to_tell_a_look_is_one_statement_that_locks_nothing(
         await relay.announce_due()
         await relay.report_results()
 
-    assert [text.split()[0] for text in statements] == ["BEGIN", "SELECT"] * 2
-    assert all("IMMEDIATE" not in text for text in statements)
+    assert [text.split()[0] for text in statements] == ["reads", "SELECT"] * 2
 
 
 async def test_results_are_published_and_dead_letters_too(
@@ -249,7 +249,7 @@ class _Flaky:
 
 
 class _Statements:
-    """The statements that are sent meanwhile."""
+    """The statements that are sent meanwhile, and before each transaction's whether it `reads` or `writes`."""
 
     def __init__(self, storage: Storage) -> None:
         self._engine = storage.engine.sync_engine
@@ -257,10 +257,15 @@ class _Statements:
 
     def __enter__(self) -> list[str]:
         event.listen(self._engine, "before_cursor_execute", self._note)
+        event.listen(self._engine, "begin", self._begin)
         return self._seen
 
     def __exit__(self, *caught: object) -> None:
         event.remove(self._engine, "before_cursor_execute", self._note)
+        event.remove(self._engine, "begin", self._begin)
+
+    def _begin(self, connection: Any) -> None:
+        self._seen.append("writes" if connection.get_execution_options().get(WRITES) else "reads")
 
     def _note(self, connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
         self._seen.append(statement)
