@@ -19,7 +19,7 @@ from aurora.bootstrap import Runtime
 from aurora.dispatch.attempt import BUDGET, Attempts, GraphRunner
 from aurora.dispatch.dispatcher import MOST
 from aurora.dispatch.fairness import Shares
-from aurora.dispatch.heart import Obey
+from aurora.dispatch.heart import Held, Obey
 from aurora.dispatch.inside import RunClock, RunIds, place
 from aurora.dispatch.ledger import Ledger
 from aurora.dispatch.owner import this_owner
@@ -99,7 +99,8 @@ async def open_working(
     def presence() -> Presence:
         return present.now(worker)
 
-    async with _open_runner(runtime, graphs, generator) as (runner, models):
+    held = Held(clock)
+    async with _open_runner(runtime, graphs, generator, held) as (runner, models):
         present = _Present(runtime, work, graphs, owner=owner, route=route)
         own: WorkLedger = ledger(runtime.storage)
         worker = Worker(
@@ -128,13 +129,14 @@ async def open_working(
             poll=work.poll,
             drain_timeout=work.drain_timeout,
             wake_ups=route,
+            held=held,
         )
         yield worker
 
 
 @asynccontextmanager
 async def _open_runner(
-    runtime: Runtime, graphs: Mapping[str, Mapping[str, GraphSpec]], generator: random.Random
+    runtime: Runtime, graphs: Mapping[str, Mapping[str, GraphSpec]], generator: random.Random, held: Held
 ) -> AsyncIterator[tuple[GraphRunner, Models]]:
     # LangGraph reads this when it is imported; crafted checkpoint bytes would run code otherwise.
     os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
@@ -182,6 +184,7 @@ async def _open_runner(
             journals=journals,
             clock=runtime.clock,
             ids=runtime.ids,
+            is_late=held.is_late,
         )
         yield runner, models
 

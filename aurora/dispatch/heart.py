@@ -132,6 +132,12 @@ class Held:
         with self._lock:
             return [task for task, until in self._tasks.values() if until <= now]
 
+    def is_late(self, task: Task) -> bool:
+        """Tell whether nobody renewed the lease of this one for too long. Of what is not held nothing is known."""
+        with self._lock:
+            found = self._tasks.get(task.id)
+        return found is not None and found[0].epoch == task.epoch and found[1] <= self._clock.monotonic()
+
 
 class Heart:
     """One beat after another, wherever it runs.

@@ -23,6 +23,13 @@ REMEMBERED = timedelta(seconds=1)
 """How long it is remembered which tenants have work: with a thousand of them the look at all takes 15 ms."""
 
 
+FEW = 20
+"""Workers whose tasks are read, all of them, at every look for dead ones; with more it is done every `SELDOM`."""
+
+SELDOM = timedelta(seconds=15)
+"""Between two looks for dead processes of this machine where there are many workers: their leases end before."""
+
+
 class Ledger:
     """Claims and settles tasks of all tenants, for one worker.
 
@@ -54,6 +61,7 @@ class Ledger:
         self._rounds = Rounds(shares)
         self._heads: list[Head] = []
         self._heads_until: datetime | None = None
+        self._holders_until: datetime | None = None
 
     async def turn(self, endings: Sequence[Ending], *, limit: int, scope: Scope) -> Turn:
         """Settle what ended and claim up to `limit` tasks, in one transaction; 0 only settles.
@@ -89,13 +97,18 @@ class Ledger:
     async def reap(self) -> int:
         """Queue again what nobody holds any more; return how many tasks that were.
 
-        That is what has a lease that ran out, and what processes of this machine held that have ended.
+        That is what has a lease that ran out, and what processes of this machine held that have ended. The latter are
+        looked for less often where there are many workers: that reads all that runs.
         """
-        async with self._storage.reading() as transaction:
-            holders = await transaction.claims.holders()
-        dead = [owner for owner in holders if owner != self._owner and is_dead(owner)]
         now = self._clock.now()
-        if not dead and all(until is not None and until >= now for until in holders.values()):
+        holders: Sequence[str] = ()
+        async with self._storage.reading() as transaction:
+            oldest = await transaction.claims.oldest_lease()
+            if oldest is not None and (self._holders_until is None or now >= self._holders_until):
+                holders = await transaction.claims.holders()
+                self._holders_until = now + SELDOM if len(holders) > FEW else None
+        dead = [owner for owner in holders if owner != self._owner and is_dead(owner)]
+        if not dead and (oldest is None or oldest >= now):
             return 0
         async with self._storage.writing() as transaction:
             return await transaction.claims.lapse(now=now, dead=dead, publishes=self._publishes)

@@ -39,6 +39,9 @@ class DurableRunner:
 
     A run stays with the version of its graph that it began with, which every checkpoint names. Where that version is
     not installed any more, a declared migration carries it over, or it is refused.
+
+    Before each node it looks whether the lease still counts: a process that was stopped between two nodes begins none
+    when it goes on, for somebody else may have.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class DurableRunner:
         journals: JournalStore,
         clock: Clock,
         ids: IdFactory,
+        is_late: Callable[[Task], bool] = lambda _: False,
     ) -> None:
         self._saver = saver
         self._specs = graphs
@@ -60,6 +64,7 @@ class DurableRunner:
         self._journals = journals
         self._clock = clock
         self._ids = ids
+        self._is_late = is_late
 
     async def prepare(self, tasks: Sequence[Task]) -> None:
         """Read ahead what the runs of these tasks will ask for."""
@@ -123,6 +128,8 @@ class DurableRunner:
         await context.recorder.record(task, verdict, observables=alert.observables)
 
     async def _walk(self, task: Task, last: CheckpointTuple | None, spec: GraphSpec) -> dict[str, Any]:
+        from aurora.dispatch.guarding import Guard  # noqa: PLC0415 - imports langchain
+
         context = self._context(task)
         changed = last is None and task.graph_version not in (None, spec.version)
         if task.epoch > 1 and (changed or context.agents.model is None):
@@ -130,7 +137,7 @@ class DurableRunner:
             # still to be done is not asked now.
             await self._journals.forget(task, after_step=_step(last))
         given = input_of(task) if last is None else None
-        config = self._config(task, version=spec.version)
+        config: RunnableConfig = {**self._config(task, version=spec.version), "callbacks": [Guard(task, self._is_late)]}
         state: dict[str, Any] | None = await self._graph(spec).ainvoke(
             given, config, context=context, durability="sync"
         )

@@ -76,6 +76,7 @@ class Worker:
         drain_timeout: How long runs may go on once it is told to stop.
         wake_ups: Brings news of work; without it there is `poll`.
         beating: Where its heart beats.
+        held: Where it notes what it holds, for its runs to look at.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Worker:
         drain_timeout: timedelta = timedelta(seconds=30),
         wake_ups: WakeUps | None = None,
         beating: Beating = in_thread,
+        held: Held | None = None,
     ) -> None:
         self.owner = owner
         self._ledger = ledger
@@ -109,7 +111,7 @@ class Worker:
         self._drain_timeout = drain_timeout
         self._wake_ups = wake_ups
         self._beating = beating
-        self._held = Held(clock)
+        self._held = Held(clock) if held is None else held
         self._runs = UnderWay()
         self._endings: list[Ending] = []
         self._hints: list[asyncio.Event] = []

@@ -131,14 +131,16 @@ class Claims(ByHand):
         rows = await self._fetch(self._said.beat(), claims, self._moment(lease_until))
         return {read_id(row[0]): bool(row[1]) for row in rows}
 
-    async def holders(self) -> dict[str, datetime | None]:
-        """Return who holds running tasks, and when the first of the leases of each runs out."""
-        query = (
-            select(_TASKS.c.owner, func.min(_TASKS.c.lease_until))
-            .where(_TASKS.c.state == TaskState.RUNNING)
-            .group_by(_TASKS.c.owner)
-        )
-        return {row[0] or "": row[1] for row in await self._connection.execute(query)}
+    async def oldest_lease(self) -> datetime | None:
+        """Return when the first lease runs out or ran out: one entry of an index. `None`: nothing runs."""
+        query = select(func.min(_TASKS.c.lease_until)).where(_TASKS.c.state == TaskState.RUNNING)
+        oldest: datetime | None = (await self._connection.execute(query)).scalar_one()
+        return oldest
+
+    async def holders(self) -> list[str]:
+        """Return who holds running tasks; reads all of these."""
+        query = select(_TASKS.c.owner).where(_TASKS.c.state == TaskState.RUNNING, _TASKS.c.owner.is_not(None))
+        return list((await self._connection.execute(query.distinct())).scalars())
 
     async def lapse(self, *, now: datetime, dead: Sequence[str] = (), publishes: bool = False) -> int:
         """Queue again what nobody holds any more: its lease ran out, or its owner is dead. Return how many.

@@ -8,6 +8,7 @@ import socket
 from datetime import timedelta
 from typing import ClassVar
 
+from aurora.dispatch.ledger import FEW, SELDOM
 from aurora.dispatch.owner import this_owner
 from aurora.kernel.ids import Uuid7Factory
 from aurora.kernel.models.task import TaskState
@@ -18,7 +19,7 @@ from tests.contract.ledger.house import LEASE, House, failed, succeeded
 class LeasesContract:
     """Subclass it in one file per database and provide the `storage` fixture."""
 
-    clauses: ClassVar[int] = 13
+    clauses: ClassVar[int] = 14
 
     async def test_a_lost_claim_holds_nothing(self, house: House) -> None:
         """The fence of saver, journal and recorder."""
@@ -183,6 +184,26 @@ class LeasesContract:
 
         assert reaped == 2
         assert await house.states() == {"queued": 2, "running": 1}
+
+    async def test_among_many_workers_dead_processes_are_looked_for_seldom_and_lapsed_leases_always(
+        self, house: House, ids: Uuid7Factory
+    ) -> None:
+        await house.submit(FEW + 4)
+        for number in range(FEW + 1):
+            await house.claim(f"elsewhere:{number}:1:abcdef", limit=1)
+        reaper = house.worker("reaper")
+        first = await reaper.reap()
+        await house.claim(f"{socket.gethostname()[:24]}:{os.getpid()}:1:abcdef", limit=1)
+
+        soon = await reaper.reap()
+        house.clock.advance(LEASE - timedelta(seconds=1))
+        await house.claim(f"{socket.gethostname()[:24]}:{os.getpid()}:1:fedcba", limit=1)
+        house.clock.advance(timedelta(seconds=2))
+        lapsed = await reaper.reap()
+        house.clock.advance(SELDOM - LEASE - timedelta(seconds=1))
+        found = await reaper.reap()
+
+        assert (first, soon, lapsed, found) == (0, 0, FEW + 2, 1)
 
     async def test_what_lapsed_and_is_unwanted_is_cancelled(self, house: House) -> None:
         await house.submit()

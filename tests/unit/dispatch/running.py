@@ -178,7 +178,9 @@ class Desk:
             )
 
     @asynccontextmanager
-    async def runner(self, installed: Mapping[str, Mapping[str, GraphSpec]]) -> AsyncIterator[DurableRunner]:
+    async def runner(
+        self, installed: Mapping[str, Mapping[str, GraphSpec]], *, is_late: Callable[[Task], bool] = lambda _: False
+    ) -> AsyncIterator[DurableRunner]:
         """Open the runner of a process."""
         journals = JournalStore(self._storage, clock=self._clock, place=place)
 
@@ -210,6 +212,7 @@ class Desk:
                 journals=journals,
                 clock=self._clock,
                 ids=self._ids,
+                is_late=is_late,
             )
 
     async def checkpoints(self, task: Task) -> list[tuple[int, str, str | None]]:

@@ -87,11 +87,13 @@ async def test_a_task_is_late_two_seconds_before_its_lease_ends(
     held.take(tasks)
 
     clock.advance(FENCE - timedelta(milliseconds=1))
-    before = held.late()
+    before = held.late(), held.is_late(tasks[0])
     clock.advance(timedelta(milliseconds=1))
 
-    assert before == []
+    assert before == ([], False)
     assert held.late() == tasks
+    assert held.is_late(tasks[0])
+    assert not held.is_late(tasks[0].model_copy(update={"epoch": tasks[0].epoch + 1})), "that is another's"
 
 
 async def test_a_beat_keeps_what_it_renewed_from_being_late(held: Held, clock: ManualClock, tasks: list[Task]) -> None:

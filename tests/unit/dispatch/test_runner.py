@@ -101,6 +101,18 @@ async def test_a_worker_that_has_lost_its_lease_parks_nothing(desk: Desk, world:
     assert await desk.checkpoints(task) == []
 
 
+async def test_a_process_that_was_stopped_between_two_nodes_does_not_begin_the_second(desk: Desk, world: World) -> None:
+    """It goes on in the middle of things: nothing of its own has told it yet that another worker has the task."""
+    installed = versions(spec("1", {"look": world.does("look"), "tell": world.does("tell")}))
+    task = await desk.claim(await desk.task(), installed)
+
+    async with desk.runner(installed, is_late=lambda _: "look" in world.deeds) as runner:
+        with pytest.raises(LeaseLost, match="not renewed in time"):
+            await runner.run(task)
+
+    assert world.deeds == ["look"]
+
+
 async def test_what_a_run_waits_for_can_be_read_while_it_waits_and_not_after(
     desk: Desk, world: World, storage: Storage
 ) -> None:
