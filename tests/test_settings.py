@@ -90,6 +90,11 @@ class TestSources:
         with pytest.raises(SettingsInvalid, match="ingest.dedup_window"):
             load(AURORA_INGEST__DEDUP_WINDOW=written)
 
+    @pytest.mark.parametrize("written", ["local", "nats", "kafka://host"])
+    def test_a_broker_is_a_url_of_a_known_kind(self, load, written) -> None:
+        with pytest.raises(SettingsInvalid, match="must begin with one of local://"):
+            load(AURORA_DISPATCH__BROKER=written)
+
     def test_each_value_knows_its_origin(self, tmp_path) -> None:
         (tmp_path / "aurora.toml").write_text("[triage]\njobs = 2", encoding="utf-8")
         (tmp_path / "key").write_text(KEY, encoding="utf-8")

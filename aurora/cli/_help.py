@@ -37,6 +37,10 @@ class Command(TyperCommand):
             error.message = error.message.removeprefix("Value error, ")  # pydantic's words
             raise
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return what stands in the usage line of an error: the same as in that of the help."""
+        return [*_arguments(ctx), "[OPTIONS]"]
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help."""
         print_help(ctx)
@@ -83,14 +87,8 @@ def print_help(ctx: Any, *, commands: Sequence[tuple[str, str, str]] = (), epilo
     console = Console(highlight=False, markup=False, emoji=False)
     width = min(console.width, _WIDEST)
     params = ctx.command.get_params(ctx)
-    arguments = [
-        (each.metavar or str(each.name).upper(), each.help or "")
-        for each in params
-        if each.param_type_name == "argument"
-    ]
-    usage = " ".join(
-        [ctx.command_path, *(name for name, _ in arguments), "[OPTIONS]", *(["COMMAND [ARGS]..."] if commands else [])]
-    )
+    arguments = _arguments(ctx)
+    usage = " ".join([ctx.command_path, *arguments, "[OPTIONS]", *(["COMMAND [ARGS]..."] if commands else [])])
     console.print(Text.assemble(("Usage: ", "bold"), usage), soft_wrap=True)
     for text, is_example in paragraphs(ctx.command.help or ""):
         console.print()
@@ -98,12 +96,20 @@ def print_help(ctx: Any, *, commands: Sequence[tuple[str, str, str]] = (), epilo
         console.print(Text(lines, style="cyan" if is_example else ""), soft_wrap=True)
     for panel, entries in groupby(commands, key=lambda each: each[0]):
         _section(console, panel, [(name, text) for _, name, text in entries], width)
-    _section(console, "Arguments", arguments, width)
+    _section(console, "Arguments", arguments.items(), width)
     options = [_option(each) for each in params if each.param_type_name == "option" and not each.hidden]
     _section(console, "Options", options, width)
     if epilog:
         console.print()
         console.print(Text(epilog, style="dim"), soft_wrap=True)
+
+
+def _arguments(ctx: Any) -> dict[str, str]:
+    """Return the arguments of a command with their help, in their order."""
+    params = ctx.command.get_params(ctx)
+    return {
+        each.metavar or str(each.name).upper(): each.help or "" for each in params if each.param_type_name == "argument"
+    }
 
 
 def _option(option: Any) -> Row:

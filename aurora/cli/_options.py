@@ -111,11 +111,11 @@ def model_overrides(model: str | None, url: str | None) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def opened(db: str | None) -> AsyncIterator[Runtime]:
-    """Open the runtime on the database of this command."""
+async def opened(db: str | None, *, broker: str | None = None) -> AsyncIterator[Runtime]:
+    """Open the runtime on the database, and with the broker, of this command."""
     from aurora.bootstrap import open_runtime
 
-    async with open_runtime(settings_for(db)) as runtime:
+    async with open_runtime(settings_for(db, broker=broker)) as runtime:
         yield runtime
 
 

@@ -33,7 +33,7 @@ def print_list(console: Console, found: Sequence[Document], *, now: datetime) ->
         return
     wide = console.width >= _NARROW
     more = ["on its clock"] if wide else []
-    grid = table("schedule", "graph", "when", "next (UTC)", *more, "last (UTC)", "its task", stretch="when")
+    grid = table("schedule", "graph", "when", "next (UTC)", *more, "last (UTC)", "its task", stretch="when", wrap=True)
     for each in found:
         last = each["last"]
         grid.add_row(

@@ -41,9 +41,10 @@ def status_lines(status: Document, *, width: int) -> Iterator[RenderableType]:
     if status["brokers"]:
         yield ""
         yield _brokers(status["brokers"])
-    if status["breakers"]:
+    breakers = [each for each in status["breakers"] if each["states"] or each["decided"] not in {None, "reset"}]
+    if breakers:
         yield ""
-        yield _breakers(status["breakers"])
+        yield _breakers(breakers)
     if status["schedules"]:
         yield ""
         yield _schedules(status["schedules"], datetime.fromisoformat(status["time"]))

@@ -116,7 +116,8 @@ def print_details(console: Console, task: Document, *, now: datetime) -> None:
         ("priority", f"{task['priority']}, lane {task['lane']}"),
         ("attempt", f"{task['attempt']} of {task['max_attempts']}"),
         ("asked for", f"{when(task['created'])} UTC"),
-        ("announced", task["announced_at"] and f"{when(task['announced_at'])} UTC"),
+        # Of a task that has ended the mark says when its result was told, and it may be told again.
+        ("announced", not task["finished"] and task["announced_at"] and f"{when(task['announced_at'])} UTC"),
         ("deadline", task["deadline"] and f"{when(task['deadline'])} UTC"),
         ("finished", task["finished"] and f"{when(task['finished'])} UTC"),
         ("outcome", task["outcome"]),

@@ -93,7 +93,7 @@ async def _serve(
             answering = served(vitals, host=health.host, port=health.port, metrics=partial(page, vitals))
             where = (health.host, stack.enter_context(answering))
         known = {graph: version for graph, version in versions(runtime.content).items() if graph in (graphs or [graph])}
-        _say_started(teller, settings, worker.owner, graphs=known, health=where)
+        _say_started(teller, settings, worker.owner, graphs=known, health=where, scheduler=scheduler)
         beside = [watch.run(), Relay(runtime.storage, route, runtime.clock).run()]
         ended = await drained(worker, beside, caught, teller, settings)
     return _say_stopped(teller, caught, ended)
@@ -141,7 +141,13 @@ async def drained(
 
 
 def _say_started(
-    teller: Teller, settings: Settings, owner: str, *, graphs: Mapping[str, str], health: tuple[str, int] | None
+    teller: Teller,
+    settings: Settings,
+    owner: str,
+    *,
+    graphs: Mapping[str, str],
+    health: tuple[str, int] | None,
+    scheduler: bool,
 ) -> None:
     dispatch = settings.dispatch
     lanes = list(dispatch.lanes)
@@ -152,7 +158,8 @@ def _say_started(
         "worker.started",
         f"worker {shown(owner)} serves {', '.join(lanes)}: {graphs_shown}; "
         f"{dispatch.concurrency} at once; {database_shown(settings)}; broker {broker}"
-        + (f"; health {where}" if where else ""),
+        + (f"; health {where}" if where else "")
+        + ("; fires schedules" if scheduler else ""),
         worker=owner,
         lanes=lanes,
         graphs=dict(graphs),
@@ -160,6 +167,7 @@ def _say_started(
         database=database_shown(settings),
         broker=broker,
         health=where,
+        scheduler=scheduler,
     )
 
 

@@ -102,12 +102,12 @@ def _decide(
         from aurora.cli._alerts import this_person
         from aurora.cli._json import write_json
         from aurora.cli._options import opened
-        from aurora.cli._show import out, plain, plural
+        from aurora.cli._show import err, out, plain, plural
         from aurora.services.breakers import decide_breaker
         from aurora.storage.repositories.circuits import Decided
 
         async with opened(db) as runtime:
-            decision, live = await decide_breaker(
+            decision, live, known = await decide_breaker(
                 runtime.storage, key, Decided(state), reason=reason, by=this_person(), clock=runtime.clock
             )
         if as_json:
@@ -119,6 +119,10 @@ def _decide(
             f"{plural(live, 'process obeys', 'processes obey')} with the next heartbeat" if live else "no process works"
         )
         console.print(plain(f"{key} is {what}: {who}; those that start later obey too"), soft_wrap=True)
+        if live and key not in known:
+            has = f"they have {', '.join(known)}" if known else "they have none yet"
+            note = f"no process that works now has a breaker {key}; {has}"
+            err().print(plain(note, style="yellow"), soft_wrap=True)
         if state != "reset":
             console.print(plain(f"to undo it: aurora breakers close {key}", style="dim"), soft_wrap=True)
         return DONE

@@ -128,7 +128,7 @@ def _print_gone(gone: dict[str, Any]) -> None:
     console.print(
         plain(
             f"{plural(gone['runs_stripped'], 'run')} settled before {when(gone['steps_before'])} UTC {would} "
-            f"their steps; {plural(steps, 'row')} with those of removed tasks"
+            f"their steps: {plural(steps, 'row')}, those of the tasks below included"
         ),
         soft_wrap=True,
     )

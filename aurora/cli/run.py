@@ -185,6 +185,18 @@ def _shown(value: Any) -> Text:
     return block(textwrap.indent(told, "  ", lambda _: True))
 
 
+def _elsewhere(ended: GraphRun) -> str:
+    """Return what ended a run in another process, or at another time."""
+    from aurora.cli._show import tail
+    from aurora.kernel.models import TaskState
+
+    more = f"aurora runs show {tail(ended.run_id)} tells more"
+    if ended.state is TaskState.CANCELLED:
+        return f"the run was cancelled by a person; what is done is kept; {more}"
+    said = ": ".join(part for part in (ended.error, ended.reason) if part) or "nothing is known of why"
+    return f"the run {'failed' if ended.state is TaskState.FAILED else 'is ' + ended.state.value}: {said}; {more}"
+
+
 def _why(ended: GraphRun, keys: Sequence[str]) -> str:
     """Return what ended a run, where, and what to do.
 
@@ -201,7 +213,7 @@ def _why(ended: GraphRun, keys: Sequence[str]) -> str:
     if ended.state is TaskState.WAITING:
         return "the run waits for a decision; what is done is kept"
     if cause is None:
-        return f"the run {ended.state.value}: {ended.error or 'nothing is known of why'}"
+        return _elsewhere(ended)
     if isinstance(cause, AuroraError):
         return f"the run failed: {cause.message} ({cause.code})"
     if isinstance(cause, KeyError) and cause.args and cause.args[0] in keys and cause.args[0] not in ended.values:

@@ -52,7 +52,7 @@ def scheduler(
         except Exception as error:
             cause = leading(error)  # the border tells people
             code = getattr(cause, "code", type(cause).__name__)
-            teller.say("scheduler.stopped", f"the scheduler ends: {code}", reason="failed", error=code)
+            teller.say("scheduler.stopped", reason="failed", error=code)
             raise
 
     run(work, when_stopped=STOPPED)

@@ -9,7 +9,7 @@ import typer
 
 from aurora.cli._border import DONE, INCOMPLETE, run
 from aurora.cli._help import OPTIONS, Command, Group
-from aurora.cli._options import AsJson, Database
+from aurora.cli._options import AsJson, BrokerName, Database
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,7 +153,7 @@ def add(
     Examples:
         aurora schedules add phish-hourly phish text=hello --every 1h
 
-        aurora schedules add nightly triage @input.json --cron '30 2 * * MON-FRI' --zone Europe/Berlin
+        aurora schedules add nightly hunt @input.json --cron '30 2 * * MON-FRI' --zone Europe/Berlin
 
     Exit status: 0 added; 1 there is one of that name, or no such graph; 2 the times or the input cannot be used.
     """
@@ -233,7 +233,7 @@ def resume(schedules: Names, as_json: AsJson = False, db: Database = None) -> No
 
 
 @app.command("run-now", cls=Command)
-def run_now(schedules: Names, as_json: AsJson = False, db: Database = None) -> None:
+def run_now(*, schedules: Names, as_json: AsJson = False, db: Database = None, broker: BrokerName = None) -> None:
     """Submit what schedules run, now, also while they are paused. Their times stay as they are.
 
     A worker carries the task out; aurora tasks show tells how far it is.
@@ -247,7 +247,7 @@ def run_now(schedules: Names, as_json: AsJson = False, db: Database = None) -> N
 
         return await submit(runtime.storage, name, clock=runtime.clock, ids=runtime.ids)
 
-    run(lambda: _each(schedules, change, "submitted", as_json=as_json, db=db))
+    run(lambda: _each(schedules, change, "submitted", as_json=as_json, db=db, broker=broker, wakes=True))
 
 
 @app.command("next", cls=Command)
@@ -306,16 +306,34 @@ async def _each(
     *,
     as_json: bool,
     db: str | None,
+    broker: str | None = None,
+    wakes: bool = False,
 ) -> int:
-    """Change schedules one by one and tell what became of each; one that is not there does not stop the others."""
+    """Change schedules one by one and tell what became of each; one that is not there does not stop the others.
+
+    Args:
+        names: Of schedules.
+        change: Changes one.
+        done: What was done, in a word.
+        as_json: Say it to programs.
+        db: From `--db`.
+        broker: From `--broker`.
+        wakes: Whether a task of each is queued now, so that workers are to be woken.
+    """
+    from contextlib import AsyncExitStack
+
+    from aurora.bootstrap import open_route
     from aurora.cli._json import write_json
     from aurora.cli._options import opened
     from aurora.cli._schedules import changed_line
     from aurora.cli._show import complain, out
+    from aurora.cli._waking import wake
     from aurora.kernel.errors import NotFound
 
     status = DONE
-    async with opened(db) as runtime:
+    queued = list[str]()
+    async with opened(db, broker=broker) as runtime, AsyncExitStack() as stack:
+        route = await stack.enter_async_context(open_route(runtime)) if wakes else None
         for name in dict.fromkeys(names):
             try:
                 changed = await change(runtime, name)
@@ -323,10 +341,14 @@ async def _each(
                 complain(error.message)
                 status = INCOMPLETE
                 continue
+            if wakes:
+                queued.append(changed["task_id"])
             if as_json:
                 write_json(changed)
             else:
                 out().print(changed_line(changed, done, now=runtime.clock.now()), soft_wrap=True)
+        if route is not None:
+            await wake(runtime, route, queued)
     return status
 
 

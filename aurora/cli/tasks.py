@@ -9,7 +9,7 @@ import typer
 
 from aurora.cli._border import DONE, INCOMPLETE, run
 from aurora.cli._help import OPTIONS, Command, Group
-from aurora.cli._options import AsJson, Database
+from aurora.cli._options import AsJson, BrokerName, Database
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -171,7 +171,7 @@ def cancel(tasks: TaskRefs, as_json: AsJson = False, db: Database = None) -> Non
 
 
 @app.command(cls=Command)
-def retry(tasks: TaskRefs, as_json: AsJson = False, db: Database = None) -> None:
+def retry(*, tasks: TaskRefs, as_json: AsJson = False, db: Database = None, broker: BrokerName = None) -> None:
     """Let tasks run again now: those that failed, are dead, were cancelled, or wait for their next attempt.
 
     A run goes on after its last durable step; what it did before is not done again. Attempts are counted anew.
@@ -187,11 +187,11 @@ def retry(tasks: TaskRefs, as_json: AsJson = False, db: Database = None) -> None
 
     from aurora.cli._tasks import retried
 
-    run(lambda: _each(tasks, change, retried, as_json=as_json, db=db))
+    run(lambda: _each(tasks, change, retried, as_json=as_json, db=db, broker=broker, wakes=True))
 
 
 @app.command(cls=Command)
-def replay(tasks: TaskRefs, as_json: AsJson = False, db: Database = None) -> None:
+def replay(*, tasks: TaskRefs, as_json: AsJson = False, db: Database = None, broker: BrokerName = None) -> None:
     """Do the work of dead or failed tasks again from its beginning, each as a new task with a run of its own.
 
     The old task stays as it is, with its history. To go on where it stopped, use `aurora tasks retry`.
@@ -207,7 +207,7 @@ def replay(tasks: TaskRefs, as_json: AsJson = False, db: Database = None) -> Non
 
     from aurora.cli._tasks import replayed
 
-    run(lambda: _each(tasks, change, replayed, as_json=as_json, db=db))
+    run(lambda: _each(tasks, change, replayed, as_json=as_json, db=db, broker=broker, wakes=True))
 
 
 async def _each(
@@ -217,15 +217,33 @@ async def _each(
     *,
     as_json: bool,
     db: str | None,
+    broker: str | None = None,
+    wakes: bool = False,
 ) -> int:
-    """Change tasks one by one and tell what became of each; one that cannot be changed does not stop the others."""
+    """Change tasks one by one and tell what became of each; one that cannot be changed does not stop the others.
+
+    Args:
+        tasks: Ids, or their last digits.
+        change: Changes one.
+        sentence: Says it to people.
+        as_json: Say it to programs.
+        db: From `--db`.
+        broker: From `--broker`.
+        wakes: Whether they are queued now, so that workers are to be woken.
+    """
+    from contextlib import AsyncExitStack
+
+    from aurora.bootstrap import open_route
     from aurora.cli._json import write_json
     from aurora.cli._options import opened
     from aurora.cli._show import complain, out, plain
+    from aurora.cli._waking import wake
     from aurora.kernel.errors import Conflict, NotFound
 
     status = DONE
-    async with opened(db) as runtime:
+    queued = list[str]()
+    async with opened(db, broker=broker) as runtime, AsyncExitStack() as stack:
+        route = await stack.enter_async_context(open_route(runtime)) if wakes else None
         for task in dict.fromkeys(tasks):
             try:
                 changed = await change(runtime, task)
@@ -233,8 +251,11 @@ async def _each(
                 complain(error.message)
                 status = INCOMPLETE
                 continue
+            queued.append(changed["task_id"])
             if as_json:
                 write_json(changed)
             else:
                 out().print(plain(sentence(changed)), soft_wrap=True)
+        if route is not None:
+            await wake(runtime, route, queued)
     return status

@@ -106,10 +106,14 @@ def worker(
     async def work() -> int:
         from aurora.cli._options import settings_for
         from aurora.cli._worker import Health, serve
+        from aurora.kernel.errors import ConfigError
 
+        chosen = None if graphs is None else [each.strip() for each in graphs.split(",") if each.strip()]
+        if chosen is not None and not chosen:
+            raise ConfigError("--graphs names no graph; without it the worker runs all that are installed")
         return await serve(
             settings_for(db, broker=broker, **overrides, **model_overrides(model, model_url)),
-            graphs=None if graphs is None else [each.strip() for each in graphs.split(",") if each.strip()],
+            graphs=chosen,
             health=None if health_port is None else Health(health_host, health_port),
             scheduler=scheduler,
             log_json=log_json,

@@ -68,8 +68,10 @@ def apply_decisions(circuits: Circuits, decisions: Iterable[CircuitDecision]) ->
 
 async def decide_breaker(
     storage: Storage, key: str, state: Decided, *, reason: str, by: str, clock: Clock
-) -> tuple[CircuitDecision, int]:
-    """Write what a person decided; return it, and how many live processes will obey with their next heartbeat.
+) -> tuple[CircuitDecision, int, list[str]]:
+    """Write what a person decided; return it, how many live processes will obey, and the breakers that they have.
+
+    They obey with their next heartbeat.
 
     Raises:
         InputError: no breaker can have that key, or the reason is too long.
@@ -85,7 +87,7 @@ async def decide_breaker(
     async with storage.writing() as transaction:
         decision = await transaction.circuits.decide(key, state, reason=reason, by=by[:128], now=now)
         live = await transaction.workers.live(now)
-    return decision, len(live)
+    return decision, len(live), sorted({known for worker in live for known in _told_of(worker)})
 
 
 async def list_breakers(storage: Storage, *, clock: Clock) -> list[Document]:

@@ -46,6 +46,8 @@ class GraphRun:
     """One word, as the graph tells it; `None` unless it succeeded."""
     error: str | None
     """Code of the error that ended it."""
+    reason: str | None
+    """What that error said."""
     values: Json
     """The graph's state after its last durable step."""
     cause: Exception | None = None
@@ -161,6 +163,7 @@ async def carry_out(
         state=TaskState(row["task_state"]),
         outcome=row["outcome"],
         error=row["task_error"],
+        reason=row["task_reason"],
         values=await _values(storage, task, spec),
         cause=failures[-1] if failures else None,
     )

@@ -180,7 +180,8 @@ class DispatchSettings(Group):
     @field_validator("broker", "second_broker")
     @classmethod
     def _known_broker(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and url.get_secret_value().partition("://")[0] not in BROKER_SCHEMES:
+        scheme, colon, _ = ("", "", "") if url is None else url.get_secret_value().partition("://")
+        if url is not None and (not colon or scheme not in BROKER_SCHEMES):
             raise ValueError(f"must begin with one of {', '.join(f'{each}://' for each in BROKER_SCHEMES)}")
         return url
 

@@ -117,6 +117,19 @@ def test_a_breaker_that_nobody_has_yet_can_be_decided_about(db):
     assert "no process works" in aurora("breakers", "open", "model:openai", "--reason", "x", "--db", db).out
 
 
+def test_one_that_no_process_has_may_be_a_slip_and_is_not_shown_once_it_is_closed(db):
+    _beat(db, pid=17, breakers={"broker:redis": BREAKER})
+
+    opened = aurora("breakers", "open", "broker:radis", "--reason", "x", "--db", db)
+    shown = aurora("status", "--db", db).out
+    aurora("breakers", "close", "broker:radis", "--db", db)
+
+    assert opened.status == 0
+    assert opened.err == "no process that works now has a breaker broker:radis; they have broker:redis\n"
+    assert "broker:radis" in shown
+    assert "broker:radis" not in aurora("status", "--db", db).out
+
+
 @pytest.mark.parametrize("key", ["redis", "Broker:redis", "broker:", "broker:a b", "broker:\x1b[2J", "b:" + "x" * 101])
 def test_what_no_breaker_can_be_called_is_refused(db, key):
     result = aurora("breakers", "open", key, "--reason", "x", "--db", db)

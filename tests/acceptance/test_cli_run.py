@@ -8,9 +8,14 @@ import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
+from aurora.cli.run import _why
+from aurora.kernel.ids import RunId
+from aurora.kernel.models import TaskState
+from aurora.services.graph_runs import GraphRun
 from tests.command import ROOT, aurora, finish, start, until
 
 GRAPH = '''
@@ -206,6 +211,29 @@ def test_a_run_that_misses_a_key_of_its_input_says_which(run):
 
     assert result.status == 1
     assert "the run failed: it needs 'times': aurora run counting times=…" in result.err
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "reason", "told"),
+    [
+        (TaskState.CANCELLED, None, None, "the run was cancelled by a person; what is done is kept; aurora runs show "),
+        (TaskState.FAILED, "ValueError", "rotten", "the run failed: ValueError: rotten; aurora runs show "),
+        (TaskState.DEAD, None, None, "the run is dead: nothing is known of why; aurora runs show "),
+    ],
+)
+def test_a_run_that_a_worker_ended_says_how_and_where_to_look(state, error, reason, told):
+    ended = GraphRun(
+        run_id=RunId(UUID(int=7)),
+        graph="counting",
+        version="1",
+        state=state,
+        outcome=None,
+        error=error,
+        reason=reason,
+        values={},
+    )
+
+    assert _why(ended, []).startswith(told)
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import pytest
 
 from aurora.cli.schedules import CatchUpName
 from aurora.services.schedule import CatchUp
-from tests.command import Result, aurora, start, until
+from tests.command import Result, aurora, finish, start, until
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_pausing_resuming_running_and_removing_tell_what_became_of_each(schedule
     schedules("add", "hourly", "triage", "--every", "1h", "--catch-up", "none")
 
     paused = schedules("pause", "hourly", "nothing")
-    now = schedules("run-now", "hourly", "--json")
+    now = schedules("run-now", "hourly", "--json", "--broker", "local")
     resumed = schedules("resume", "hourly")
     following = schedules("next", "hourly", "-n", "3", "--json")
     removed = schedules("remove", "hourly")
@@ -83,6 +83,7 @@ def test_pausing_resuming_running_and_removing_tell_what_became_of_each(schedule
     assert (paused.status, paused.out) == (1, "hourly: paused\n")
     assert "there is no schedule" in paused.err
     assert now.documents[0]["schedule"] == "hourly"
+    assert now.err == "no worker serves triage in lane normal now; it waits until one does: aurora worker\n"
     assert resumed.out.startswith("hourly: resumed; next ")
     slots = [datetime.fromisoformat(each["slot"]) for each in following.documents]
     assert [later - slots[0] for later in slots] == [timedelta(hours=n) for n in range(3)]
@@ -119,6 +120,13 @@ def test_a_scheduler_fires_what_is_due_and_says_why_it_ends(schedules, database,
     assert [_count(tmp_path, table) for table in ("schedule_slots", "tasks", "workers")] == [1, 1, 0]
     (document,) = schedules("list", "--json").documents
     assert (document["overdue_since"], document["last"]["task_state"]) == (None, "queued")
+
+
+def test_a_scheduler_that_finds_no_database_says_so_once(tmp_path) -> None:
+    result = finish(start("scheduler", "--db", f"sqlite:///{tmp_path}"))
+
+    assert (result.status, len(result.err.splitlines())) == (3, 1), result.err
+    assert "the database cannot be opened" in result.err
 
 
 def test_pruning_says_what_would_go_and_what_went(schedules, database, tmp_path) -> None:

@@ -76,6 +76,15 @@ def test_tasks_are_listed_by_state_and_shown_by_the_end_of_their_id(ledger):
         assert part in human
 
 
+def test_when_a_result_was_told_is_not_shown_as_when_the_task_was_announced(ledger):
+    one, two, *_ = ledger.tasks()
+    ledger.change(one, notified_at="2026-06-16 08:00:00.000000")
+    ledger.change(two, notified_at="2026-06-16 08:00:00.000000", state="queued", finished_at=None)
+
+    assert "announced" not in aurora("tasks", "show", one[-8:], "--db", ledger.url).out
+    assert "announced" in aurora("tasks", "show", two[-8:], "--db", ledger.url).out
+
+
 def test_dead_letters_are_told_with_their_reason_and_what_to_do(ledger):
     one, two, *_ = ledger.tasks()
     ledger.dead(one, reason="disk \x1b[2J full")
@@ -114,7 +123,9 @@ def test_a_dead_task_is_retried_and_then_carried_out(ledger):
     (changed,) = aurora("tasks", "retry", one[-8:], "--json", "--db", ledger.url).documents
 
     assert (changed["state"], changed["attempt"]) == ("queued", 0)
-    assert aurora("tasks", "retry", one[-8:], "--db", ledger.url).status == 0, "it is queued: that is now"
+    again = aurora("tasks", "retry", one[-8:], "--broker", "local", "--db", ledger.url)
+    assert again.status == 0, "it is queued: that is now"
+    assert "no worker serves triage" in again.err
 
 
 def test_a_replay_is_another_task(ledger):

@@ -121,7 +121,7 @@ def test_it_signs_off_when_it_goes(tmp_path, database):
 
 
 def test_people_are_told_in_sentences(database):
-    process = start("worker", "--queues", "high,critical", "--concurrency", 3, "--db", database)
+    process = start("worker", "--queues", "high,critical", "--concurrency", 3, "--scheduler", "--db", database)
     assert process.stderr is not None
     first = process.stderr.readline().decode()
     process.terminate()
@@ -129,7 +129,7 @@ def test_people_are_told_in_sentences(database):
 
     assert f":{process.pid} serves high, critical: " in first
     assert "; 3 at once; " in first
-    assert "; broker local://" in first
+    assert "; broker local://; fires schedules" in first
     assert result.status == 0
     assert result.err.splitlines()[-1] == "stopped by SIGTERM"
 
@@ -139,6 +139,7 @@ def test_people_are_told_in_sentences(database):
     [
         (["--queues", "urgent"], 2, "must be some of critical, high, normal, bulk"),
         (["--graphs", "triage,nothing"], 2, "there is no graph nothing"),
+        (["--graphs", " ,"], 2, "--graphs names no graph"),
         (["--drain-timeout", "soon"], 2, "must be a number with its unit"),
         (["--broker", "kafka"], 2, "there is no broker «kafka»; give local, redis, nats, or a URL"),
         (["--health-host", "192.0.2.1", "--health-port", "0"], 2, "take another --health-port or --health-host"),

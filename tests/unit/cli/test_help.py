@@ -54,6 +54,14 @@ def test_the_help_imports_nothing_heavy():
     assert imported("--help") == set()
 
 
+def test_the_usage_beside_an_error_is_that_of_the_help():
+    wrong = aurora("tasks", "cancel").err.splitlines()[0]
+
+    assert (
+        wrong == aurora("tasks", "cancel", "--help").out.splitlines()[0] == "Usage: aurora tasks cancel ID... [OPTIONS]"
+    )
+
+
 def test_no_command_needs_langgraph_or_sqlalchemy_for_its_help():
     for name in COMMANDS:
         assert imported(name, "--help") & {"sqlalchemy", "langgraph", "alembic", "publicsuffixlist"} == set(), name
