@@ -69,8 +69,8 @@ def _print(console: Console, details: dict[str, Any]) -> None:
     version = f" version {details['graph_version']}" if details["graph_version"] else ""
     facts = [
         ("graph", f"{details['graph']}{version}"),
-        ("state", details["state"]),
-        ("attempts", str(details["attempts"])),
+        ("state", details["state"] or "its task is not kept any more"),
+        ("attempts", None if details["attempts"] is None else str(details["attempts"])),
         ("error", details["error"]),
         ("alert", details["alert_id"]),
         ("started", details["started"] and when(details["started"])),

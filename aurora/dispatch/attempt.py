@@ -135,13 +135,15 @@ class Attempts:
         left = self._time_left(task)
         if left <= timedelta():
             return await self._failed(task, _late(task))
+        limit = asyncio.timeout(left.total_seconds())
         try:
-            async with asyncio.timeout(left.total_seconds()):
+            async with limit:
                 came = await self._runner.run(task)
         except LeaseLost:
             raise
         except TimeoutError as error:
-            return await self._failed(task, _late(task) if left < self._budget else error)
+            is_late = limit.expired() and left < self._budget  # else it is something that the run waited for
+            return await self._failed(task, _late(task) if is_late else error)
         except Exception as error:  # noqa: BLE001 - whatever a node raises must end in a visible verdict
             return await self._failed(task, error)
         if isinstance(came, Parked):

@@ -61,6 +61,8 @@ async def recorded(storage: Storage, run: str) -> Recording:
     async with storage.reading() as transaction:
         run_id = await transaction.runs.resolve(run)
         row = await transaction.runs.get(run_id)
+        if row["task_state"] is None:
+            raise NotReplayable(f"the task of run {run_id} is not kept any more", run_id=str(run_id))
         task = await transaction.tasks.get(row["task_id"])
         writes = await transaction.runs.writes(task.thread_id)
         steps = await transaction.runs.steps(task.thread_id)

@@ -11,6 +11,8 @@ from aurora.storage.unit_of_work import Storage
 async def run_details(storage: Storage, run: str) -> Document:
     """Return a run with its task, its durable steps and its verdict.
 
+    Where its task is not kept any more, `state`, `attempts` and `error` are `None`.
+
     Args:
         storage: Where the run is.
         run: Id of the run, or the end of it.
@@ -35,6 +37,7 @@ async def run_details(storage: Storage, run: str) -> Document:
             }
         )
         before = step.at
+    alert_id = row["task_alert_id"] or (verdict and verdict["alert_id"])
     return {
         "run_id": str(run_id),
         "graph": row["graph"],
@@ -42,7 +45,7 @@ async def run_details(storage: Storage, run: str) -> Document:
         "state": row["task_state"],
         "attempts": row["task_attempt"],
         "error": row["task_error"],
-        "alert_id": None if row["task_alert_id"] is None else str(row["task_alert_id"]),
+        "alert_id": str(alert_id) if alert_id else None,
         "task_id": str(row["task_id"]),
         "thread_id": row["thread_id"],
         "started": told(row["started_at"]),

@@ -29,7 +29,7 @@ async def list_tasks(
     async with storage.reading() as transaction:
         tasks = await transaction.tasks.list(state=state, graph=graph, limit=limit)
         rows = await transaction.runs.of_tasks([task.id for task in tasks])
-    return [task_document(rows[task.id]) for task in tasks]
+    return [task_document(rows[task.id]) for task in tasks if task.id in rows]  # one may have been removed in between
 
 
 async def describe_task(storage: Storage, task: str) -> Document:

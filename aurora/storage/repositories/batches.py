@@ -87,11 +87,12 @@ class Batches(Repository):
             .where(_BATCHES.c.tenant == self._tenant, _BATCHES.c.id == batch, _BATCHES.c.state == "accepting")
             .values(state="accepted", accepted_at=at)
         )
-        await self._connection.execute(
-            update(_TASKS)
-            .where(_TASKS.c.tenant == self._tenant, _TASKS.c.batch_id == batch)
-            .values(run_at=at, batch_id=None)
-        )
+        of_batch = (_TASKS.c.tenant == self._tenant, _TASKS.c.batch_id == batch)
+        if self._connection.dialect.name == "postgresql":
+            # In the order of ids, as everybody does: another command may work on some of them already.
+            ordered = select(_TASKS.c.id).where(*of_batch).order_by(_TASKS.c.id).with_for_update().cte("held")
+            await self._connection.execute(select(func.count()).select_from(ordered))
+        await self._connection.execute(update(_TASKS).where(*of_batch).values(run_at=at, batch_id=None))
 
     async def finished(self, batch: BatchId, *, counts: Mapping[str, int], at: datetime) -> None:
         """Mark that every alert of it has its verdict; so have those of its killed predecessors."""

@@ -62,8 +62,11 @@ class Claims(ByHand):
             now: When.
             publishes: Whether somebody is to be told how they ended.
         """
-        became = await self._succeeded([each for each in endings if _is_plain(each)], now, publishes=publishes)
-        became |= await self._settled([each for each in endings if not _is_plain(each)], now, publishes=publishes)
+        if self._is_postgres:  # in one statement, which locks all rows in one order: a heartbeat may hold some
+            became = await self._settled(endings, now, publishes=publishes)
+        else:
+            became = await self._succeeded([each for each in endings if _is_plain(each)], now, publishes=publishes)
+            became |= await self._settled([each for each in endings if not _is_plain(each)], now, publishes=publishes)
         standing = [ending for ending in endings if ending.task.id in became]
         await self._end_runs(standing, became, now)
         events = [_event_of(ending, became[ending.task.id], owner, now) for ending in standing if ending.event]
@@ -203,9 +206,9 @@ class Claims(ByHand):
         return count
 
     async def _succeeded(self, endings: Sequence[Ending], now: datetime, *, publishes: bool) -> dict[UUID, TaskState]:
-        """Settle what most endings are."""
-        if self._is_postgres or not endings:
-            return await self._settled(endings, now, publishes=publishes)
+        """Settle what most endings are, on SQLite."""
+        if not endings:
+            return {}
         rows = [
             {"id": ending.task.id.hex, "epoch": ending.task.epoch, "version": ending.graph_version}
             for ending in endings

@@ -29,6 +29,8 @@ class Runs(Repository):
     async def get(self, run_id: UUID) -> dict[str, Any]:
         """Return a run with its task, as plain columns; the task's are prefixed with `task_`.
 
+        They are `None` where the task is not kept any more; its id is known all the same.
+
         Raises:
             NotFound: there is no such run.
         """
@@ -128,10 +130,12 @@ class Runs(Repository):
 
 
 def _with_task() -> Select[Any]:
-    """Return a query for runs with their tasks, whose columns are prefixed."""
-    task = [column.label(f"task_{column.name}") for column in _TASKS.c]
-    columns = [column for column in _RUNS.c if column.name != "task_id"]
-    return select(*columns, *task).join(_TASKS, _TASKS.c.id == _RUNS.c.task_id)
+    """Return a query for runs with their tasks, whose columns are prefixed.
+
+    A run whose verdict stands outlives its task.
+    """
+    task = [column.label(f"task_{column.name}") for column in _TASKS.c if column.name != "id"]
+    return select(*_RUNS.c, *task).outerjoin(_TASKS, _TASKS.c.id == _RUNS.c.task_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, insert, select, update
 
+from aurora.dispatch.recorded import NotReplayable, recorded
 from aurora.kernel.ids import RunId, TaskId, Uuid7Factory
 from aurora.kernel.models import Task, TaskState
 from aurora.services.abandoned import SILENCE, accept_abandoned
 from aurora.services.retention import PORTION, prune
+from aurora.services.runs import run_details
 from aurora.settings.model import RetentionSettings
 from aurora.storage.checkpoints.tables import CheckpointBlobModel, CheckpointModel, CheckpointWriteModel
 from aurora.storage.models import (
@@ -120,6 +122,11 @@ class RetentionContract:
         assert (gone["tasks"], gone["runs"]) == (1, 0)
         assert task.run_id in await ids_of(storage, RunModel)
         assert task.id not in await ids_of(storage, TaskModel)
+        shown = await run_details(storage, str(task.run_id))
+        assert (shown["task_id"], shown["alert_id"]) == (str(task.id), str(alert_id))
+        assert (shown["graph"], shown["state"], shown["verdict"]["verdict"]) == ("hunt", None, "benign")
+        with pytest.raises(NotReplayable, match="not kept any more"):
+            await recorded(storage, str(task.run_id))
 
     async def test_a_dry_run_counts_what_goes_and_removes_nothing(
         self, storage: Storage, clock: ManualClock, ids: Uuid7Factory

@@ -259,6 +259,21 @@ async def test_a_task_past_its_deadline_is_not_run_and_says_why(
     assert (found["task_state"], found["task_error"]) == ("failed", DeadlinePassed.code)
 
 
+async def test_what_a_run_waited_for_in_vain_is_not_its_deadline(
+    storage: Storage, clock: ManualClock, ids: Uuid7Factory
+) -> None:
+    async def run(_: Task) -> None:
+        if len(runner.runs) == 1:
+            raise TimeoutError("the other side did not answer")
+
+    task = await _submitted(storage, clock, ids, deadline=clock.now() + timedelta(seconds=60))
+    runner = ScriptedRunner(clock, run)
+
+    tally = await _work_on(task, runner, storage, clock, ids)
+
+    assert tally == Tally(succeeded=1, retried=1)
+
+
 async def test_a_run_that_waits_is_parked_and_its_worker_is_free(
     storage: Storage, clock: ManualClock, ids: Uuid7Factory
 ) -> None:

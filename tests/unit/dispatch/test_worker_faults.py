@@ -219,3 +219,14 @@ def test_a_killed_process_whose_parent_has_not_noticed_yet_is_dead(ids: Uuid7Fac
     assert not alive
     assert is_dead(name)
     process.communicate()
+
+
+def test_an_owner_whose_process_procfs_hides_may_live(tmp_path: Path, ids: Uuid7Factory) -> None:
+    """Mounted with `hidepid`, procfs shows a process to its own user alone: two workers would rob one another."""
+    (tmp_path / "self").mkdir()
+    owner = this_owner(ids)
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    parts = owner.split(":")
+
+    assert not is_dead(owner, proc=tmp_path)
+    assert is_dead(":".join([parts[0], ended.stdout.decode().strip(), *parts[2:]]), proc=tmp_path)
