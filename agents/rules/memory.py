@@ -12,6 +12,7 @@ from aurora.sdk.view import TriageView
 _ANALYST = {"malicious": 30.0, "suspicious": 12.0, "benign": -35.0}
 _MODEL = {"malicious": 2.0, "suspicious": 1.0, "benign": -2.0}
 _RULES = {"malicious": 1.0, "suspicious": 0.5, "benign": -1.0}
+_ALIKE = {"malicious": 14.0, "suspicious": 6.0, "benign": -14.0}
 _FRESH_DAYS = 90.0  # a quarter: access reviews and scan schedules repeat at least that often
 _STALE_DAYS = 365.0
 _UNKNOWN_DAYS = 99_999.0
@@ -77,6 +78,49 @@ def machine(view: TriageView) -> Iterator[Contribution]:
                     weight=weight,
                     claim=claim(f"{who} called the same alert {each.attributes['label']} before", each.id),
                 )
+
+
+@rule(id="memory.similar", version="1", title="Decision of an analyst on a similar alert")
+def similar(view: TriageView) -> Iterator[Contribution]:
+    """Lean towards what an analyst decided of an alert of the same detection that shares most of its entities.
+
+    Looks for: `similar_case` findings decided by an analyst, the most alike one; silent where one of the same
+    fingerprint is known, which says more.
+
+    Why: a detection that fires on the next host for the same reason should not be explained twice. Yet another host
+    is another host: whoever gets in by what was excused once must not be excused by it.
+
+    Weights: -14 benign, +14 malicious, +6 suspicious, times how alike they are (0.5 to 1); full for 90 days, half up
+    to a year, a tenth after that. It never closes: it lowers as much as the strongest detection raises, no more.
+
+    Refuted by: a decision on the same fingerprint.
+    """
+    if any(each.attributes.get("label") in _ANALYST for each in view.found("past_verdict", decided_by="analyst")):
+        return
+    decisions = sorted(
+        (-_share(each.attributes.get("similarity", "")), _age(each.attributes.get("age_days", "")), each.id, each)
+        for each in view.found("similar_case", decided_by="analyst")
+        if each.attributes.get("label") in _ALIKE
+    )
+    for unlike, age, _, each in decisions[:1]:
+        label = each.attributes["label"]
+        share = 1.0 if age <= _FRESH_DAYS else 0.5 if age <= _STALE_DAYS else 0.1
+        weight = _ALIKE[label] * share * -unlike
+        if weight > 0 or is_lowerable(each):
+            yield Contribution(
+                rule="memory.similar",
+                weight=round(weight, 1),
+                claim=claim(f"An analyst called a similar alert {label}, {age:.0f} days ago", each.id),
+            )
+
+
+def _share(text: str) -> float:
+    """Return a share between 0 and 1; one that cannot be read is 0."""
+    try:
+        share = float(text)
+    except ValueError:
+        return 0.0
+    return min(1.0, max(0.0, share)) if share == share else 0.0  # noqa: PLR0124 - not a number is no share
 
 
 def _age(text: str) -> float:
