@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -237,12 +237,25 @@ def user_uri(name: str) -> str:
 
 
 def sources_of(case: ClosedCase) -> tuple[Source, ...]:
-    """Return the sources of a case's item: the case's own, and who decided."""
-    if case.decided_by is Decider.ANALYST:
-        who = Source(uri=user_uri(case.decided_name), provenance=Provenance.HUMAN)
+    """Return the sources of a case's item: the case's own, and who decided.
+
+    A person vouches for the outcome. Of a summary that was made of other sources they are no second witness, so that
+    it counts as derived; and no source takes the place of another by bearing its name.
+    """
+    derived = Source(uri=case.uri, provenance=Provenance.AGENT_DERIVED)
+    person = Source(uri=user_uri(case.decided_name), provenance=Provenance.HUMAN)
+    if case.decided_by is not Decider.ANALYST:
+        who: tuple[Source, ...] = (derived,)
+    elif all(source.provenance is Provenance.HUMAN for source in case.sources):
+        who = (person,)
     else:
-        who = Source(uri=case.uri, provenance=Provenance.AGENT_DERIVED)
-    return (*(source for source in case.sources if source.uri != who.uri), who)
+        who = (derived, person)
+    names = {source.uri for source in who}
+    renamed = (
+        replace(source, uri=f"{source.uri}#quoted") if source.uri in names and source not in who else source
+        for source in case.sources
+    )
+    return (*renamed, *who)
 
 
 def trust_of(decided_by: Decider) -> Trust:

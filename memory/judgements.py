@@ -43,6 +43,9 @@ FACTS = 5
 _CANDIDATES = 200
 """Judgements of one detection that are compared, the latest first."""
 
+_LABELS = frozenset(each.value for each in VerdictLabel)
+_DECIDERS = frozenset(each.value for each in Decider)
+
 _IMPORTANCE = {
     VerdictLabel.MALICIOUS: 0.9,
     VerdictLabel.SUSPICIOUS: 0.7,
@@ -75,10 +78,16 @@ class Features:
         """The same for alerts with the same features, and for no others."""
         return digest(canonical(sorted(self.all)))
 
+    @property
+    def marks(self) -> frozenset[str]:
+        """The same to compare and to keep: of names that others may have chosen only what tells them apart."""
+        return frozenset(map(_kept, self.all))
+
     def similarity(self, others: frozenset[str]) -> float:
-        """Return the weight of what both have as a share of what either has, 0 to 1."""
-        either = sum(map(_weight, self.all | others))
-        return sum(map(_weight, self.all & others)) / either if either else 0.0
+        """Return the weight of what both have as a share of what either has, 0 to 1; `others` are marks."""
+        own = self.marks
+        either = sum(map(_weight, own | others))
+        return sum(map(_weight, own & others)) / either if either else 0.0
 
 
 class Judgements:
@@ -169,7 +178,7 @@ def judgement(alert: Alert, verdict: Verdict, observables: Sequence[Observable])
             "decided_by": verdict.decided_by.value,
             "decided_name": verdict.decided_name,
             "reason": verdict.reason if by_person else "",
-            "features": sorted(features.all),
+            "features": sorted(features.marks),
         },
         subject=_subject(alert),
         namespace=NAMESPACE,
@@ -179,8 +188,11 @@ def judgement(alert: Alert, verdict: Verdict, observables: Sequence[Observable])
 
 
 def detection(alert: Alert) -> str:
-    """Return what names the detection behind an alert; its title where the product has no ids of rules."""
-    return f"{alert.source}:{alert.rule or str.__str__(alert.title)}"
+    """Return what names the detection behind an alert; a mark of its title where the product has no ids of rules.
+
+    The title itself may be outside text, and what a person decides is kept under this name.
+    """
+    return f"{alert.source}:{alert.rule or f'title-{_mark(alert.title)}'}"
 
 
 def subjects(features: Iterable[str]) -> list[str]:
@@ -197,16 +209,20 @@ def _mark(text: str) -> str:
     return digest("".join(str.__str__(text).lower().split()).encode("utf-8", "surrogatepass"))[:16]
 
 
+def _kept(feature: str) -> str:
+    kind, _, value = feature.partition(":")
+    return feature if kind in {*_WEIGHTS, "command"} else f"{kind}:{_mark(value)}"
+
+
 def _weight(feature: str) -> float:
     return _WEIGHTS.get(feature.partition(":")[0], _OTHER)
 
 
 def _is_sensors(alert: Alert) -> bool:
-    """Tell whether the alert's title is the product's own: it names its rule, and no field says otherwise."""
+    """Tell whether the alert's title is the product's own: it names its rule, and the title is a field of its own."""
     title = str.__str__(alert.title)
-    return bool(alert.rule) and all(
-        each.provenance.is_trusted for each in alert.fields if str.__str__(each.value) == title
-    )
+    same = [each.provenance for each in alert.fields if str.__str__(each.value) == title]
+    return bool(alert.rule and same) and all(each.is_trusted for each in same)
 
 
 def _trusted(alert: Alert, observables: Iterable[Observable]) -> set[str]:
@@ -230,8 +246,7 @@ def _best(judged: Iterable[Item], features: Features) -> list[tuple[float, Item]
     alike = [
         (likeness, item)
         for item in judged
-        if item.kind == KIND
-        and (likeness := features.similarity(frozenset(map(str, item.value.get("features", ()))))) >= LIKE
+        if _is_judgement(item) and (likeness := features.similarity(frozenset(item.value["features"]))) >= LIKE
     ]
     ranked = sorted(
         alike, key=lambda each: (-each[0], -each[1].trust, -each[1].recorded_at.timestamp(), str(each[1].id))
@@ -241,6 +256,22 @@ def _best(judged: Iterable[Item], features: Features) -> list[tuple[float, Item]
     if adverse and adverse[0] not in shown:
         shown[-1] = adverse[0]
     return shown
+
+
+def _is_judgement(item: Item) -> bool:
+    """Tell whether an item is one: whatever else has its subject is not, nor what says of itself that a person did."""
+    value = item.value
+    features, said_by = value.get("features"), value.get("decided_by")
+    return (
+        item.kind == KIND
+        and item.namespace == NAMESPACE
+        and value.get("label") in _LABELS
+        and said_by in _DECIDERS
+        and (said_by != Decider.ANALYST.value or item.trust is Trust.OPERATOR)
+        and isinstance(value.get("decided_name"), str)
+        and isinstance(features, list)
+        and all(isinstance(each, str) for each in features)
+    )
 
 
 def _finding(item: Item, likeness: float, *, at: datetime) -> Finding:

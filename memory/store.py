@@ -324,7 +324,7 @@ class AuroraStore(BaseStore):
             if op.value is None:
                 puts.append(Put(name=name, value=None, sources=sources))
             else:
-                said = said_by(op.value)
+                said = said_by(op.value, told=sources[0].provenance)
                 put = prepared(
                     name,
                     op.value,

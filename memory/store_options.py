@@ -12,7 +12,8 @@ from langgraph.store.base.embed import tokenize_path
 from aurora.kernel.errors import ConfigError
 from aurora.kernel.evidence import Provenance
 from memory.checking import MAX_SPAN, MAX_URI
-from memory.items import Source
+from memory.guard.trust import OF_PROVENANCE
+from memory.items import Source, Trust
 from memory.store_ops import lifetime
 
 if TYPE_CHECKING:
@@ -69,15 +70,21 @@ def checked_ttl(ttl: TTLConfig | None) -> TTLConfig | None:
     return ttl
 
 
-def said_by(value: Any) -> Provenance | None:
-    """Return the provenance that a value names for itself, where it is trusted less than what an agent derives."""
+def said_by(value: Any, *, told: Provenance) -> Provenance | None:
+    """Return the provenance that a value names for itself, where it is trusted less than who told it and any agent.
+
+    Args:
+        value: Whatever was put: it may say of itself what it likes.
+        told: Where it comes from by those who put it.
+    """
     if not isinstance(value, Mapping):
         return None
     try:
         said = Provenance(str(value.get("provenance")))
     except ValueError:
         return None
-    return None if said in {Provenance.HUMAN, Provenance.AGENT_DERIVED} else said
+    limit = min(OF_PROVENANCE[told], Trust.AGENT_DERIVED)
+    return said if OF_PROVENANCE[said] < limit else None
 
 
 def sources_now(actor: str) -> tuple[Source, ...]:

@@ -27,11 +27,16 @@ Document = Mapping[str, Any]
 TRUSTS = {"operator": "green", "agent_derived": "cyan", "tool_output": "blue", "external_content": "yellow"}
 STATES = {"quarantined": "bold red", "archived": "dim", "rolled_back": "magenta", "erased": "dim"}
 
-_SCORE, _PART, _SHARE = 10, 5, 24
+_SCORE, _PART, _SHARE = 10, 4, 24
 """Characters of the bars of a score, of one of its parts, and of a share of a whole."""
+_FACTORS = ("recency", "importance", "trust")
+"""What the rest is multiplied by; around 1, so that a bar would say nothing."""
+_TIMES = "\N{MULTIPLICATION SIGN}"
 _NARROW = 100
 _LONGEST = 400
 """Characters of a text in a list of hits; `show` has all of it."""
+_LEFT_OUT = 8
+"""Items that were left out and are listed; --json has all of them."""
 _EVERY = 200
 """Records between two words about progress."""
 
@@ -75,15 +80,18 @@ def print_found(console: Console, found: Document) -> None:
             plain(hit["why"], style="dim"),
             Text.assemble(("from ", "dim"), plain(_sources(hit), style="dim")),
         ):
-            console.print(Padding(line, (0, 0, 0, 4)))
+            console.print(Padding(line, (0, 0, 0, 3)))
     if found["abstained"]:
         console.print(plain(f"nothing was found: {found['abstained']}"), soft_wrap=True)
     if found["left_out"]:
         heading(console, "Left out")
-        grid = table("id", "text", "because", stretch="text")
-        for each in found["left_out"]:
-            grid.add_row(Text(tail(each["id"]), style="cyan"), plain(each["text"]), plain(each["reason"], limit=70))
+        grid = table("id", "text", "because", stretch="because", wrap=True)
+        for each in found["left_out"][:_LEFT_OUT]:
+            shown = plain(each["text"], limit=max(24, console.width // 3))
+            grid.add_row(Text(tail(each["id"]), style="cyan"), shown, plain(each["reason"]))
         console.print(grid)
+        if len(found["left_out"]) > _LEFT_OUT:
+            console.print(Text(f"and {len(found['left_out']) - _LEFT_OUT} more; --json lists them", style="dim"))
     console.print(Text(f"{plural(found['considered'], 'item')} compared", style="dim"))
 
 
@@ -140,7 +148,8 @@ def print_item(console: Console, item: Document) -> None:
             arrow = "→" if each["direction"] == "to" else "←"
             console.print(
                 Text.assemble(
-                    plain(f"{each['relation']}{score} {arrow} "),
+                    plain(f"{each['relation']}{score} {arrow}"),
+                    " ",
                     (tail(each["id"]), "cyan"),
                     "  ",
                     plain(each["text"], limit=160),
@@ -303,7 +312,10 @@ def _parts(parts: Mapping[str, float]) -> Text:
     """Return what a score is made of: a small bar for each part."""
     line = Text()
     for name, value in parts.items():
-        line.append(f"{name} ", "dim").append_text(bar(value, _PART)).append(f" {value:.2f}  ")
+        if name in _FACTORS:
+            line.append(f"{_TIMES} {name} ", "dim").append(f"{value:.2f} ")
+        else:
+            line.append(f"{name} ", "dim").append_text(bar(value, _PART)).append(f" {value:.2f} ")
     return line
 
 
@@ -324,7 +336,7 @@ def _facts(console: Console, item: Document) -> None:
         ("item", item["id"]),
         ("about", item["subject"]),
         ("says", " ".join(each for each in (item["predicate"], item["object"]) if each)),
-        ("name", "/".join([*item["namespace"], *([item["key"]] if item["key"] else [])])),
+        ("kept in", "/".join([*item["namespace"], *([item["key"]] if item["key"] else [])])),
         ("true", f"since {when(item['valid_from'])}{until} UTC"),
         ("held", f"since {when(item['recorded_at'])}{retired} UTC"),
         ("replaced by", item["superseded_by"]),

@@ -32,18 +32,29 @@ async def asked(db: str | None, ask: Callable[[Desk, datetime], Awaitable[dict[s
 
 
 def moment_or_none(text: str | None, option: str, now: datetime) -> datetime | None:
+    """Return the moment that an option names; `None`: it is not given.
+
+    Raises:
+        InputError: it names none.
+    """
     from aurora.services.memory import moment
 
     return None if text is None else moment(text, now=now, option=option)
 
 
 def subject_or_none(text: str | None) -> str | None:
+    """Return what an option names as a subject, spelled as alerts spell it; `None`: it is not given.
+
+    Raises:
+        InputError: it names none.
+    """
     from aurora.services.memory import subject_of
 
     return None if text is None else subject_of(text)
 
 
 def person() -> str:
+    """Return who answers for what is added and taken away."""
     from aurora.cli._alerts import this_person
 
     return this_person()

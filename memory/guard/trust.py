@@ -52,22 +52,27 @@ def bound(sources: Sequence[Source], *, asked: Trust | None, trusts: Mapping[UUI
         return Bound(limit)
     if asked <= limit:
         return Bound(asked)
-    named = f"{weakest.provenance.value} source" if not weakest.uri.startswith(MEMORY) else "an item it was made from"
+    named = f"{weakest.provenance.value} source" if not _is_memory(weakest.uri) else "an item it was made from"
     return Bound(limit, f"trusted as {limit.name.lower()}, not {asked.name.lower()}: no further than {named}")
 
 
 def _of(source: Source, trusts: Mapping[UUID, Trust]) -> Trust:
     own = OF_PROVENANCE[source.provenance]
-    if not source.uri.startswith(MEMORY):
+    if not _is_memory(source.uri):
         return own
     named = _memory_id(source.uri)
     return min(own, Trust.EXTERNAL_CONTENT if named is None else trusts.get(named, Trust.EXTERNAL_CONTENT))
 
 
+def _is_memory(uri: str) -> bool:
+    """Tell whether a URI names an item, however it is spelled: no spelling raises trust."""
+    return uri.strip().casefold().startswith(MEMORY)
+
+
 def _memory_id(uri: str) -> UUID | None:
-    if not uri.startswith(MEMORY):
+    if not _is_memory(uri):
         return None
     try:
-        return UUID(uri[len(MEMORY) :])
+        return UUID(uri.strip()[len(MEMORY) :].strip())
     except ValueError:
         return None

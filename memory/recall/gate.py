@@ -16,6 +16,8 @@ from memory.items import Item, Source, State, Trust
 Triple = tuple[str, str, str]
 
 _DERIVED = frozenset({Provenance.AGENT_DERIVED})
+_QUOTED = (MEMORY, "message:")
+"""Begin the URIs of what is told again in other words: who asked a question does not vouch for the answer."""
 
 
 def refusal(item: Item, others: Iterable[Item] = (), *, floor: Trust = Trust.OPERATOR) -> str | None:
@@ -54,8 +56,8 @@ def is_corroborated(sources: Sequence[Source]) -> bool:
 
 
 def is_witness(source: Source) -> bool:
-    """Tell whether a source counts: an adversary cannot author it, and it quotes no other memory."""
-    return source.provenance.is_trusted and not source.uri.strip().casefold().startswith(MEMORY)
+    """Tell whether a source counts: an adversary cannot author it, and it quotes no memory and no thread."""
+    return source.provenance.is_trusted and not _is_quoted(source)
 
 
 def triple(item: Item) -> Triple | None:
@@ -113,7 +115,11 @@ def _witnesses(item: Item) -> list[Source]:
 
 
 def _is_derived(source: Source) -> bool:
-    return source.provenance in _DERIVED or source.uri.strip().casefold().startswith(MEMORY)
+    return source.provenance in _DERIVED or _is_quoted(source)
+
+
+def _is_quoted(source: Source) -> bool:
+    return source.uri.strip().casefold().startswith(_QUOTED)
 
 
 def _record(uri: str) -> str:

@@ -138,6 +138,22 @@ async def test_another_tenant_has_no_part_in_it_however_it_is_asked(
     assert recalled.considered == 1
 
 
+async def test_what_others_remember_changes_no_score_from_which_it_could_be_guessed(
+    memory: Memory, transactions: Transactions, clock: ManualClock, ids: Uuid7Factory
+) -> None:
+    await keep(memory, *(new(text, subject=text) for text in (SPRAY, SHELL, SCANNER)))
+    before = await memory.recall(Request(query="spraying scanner shell"))
+    theirs = open_memory(transactions, clock=clock, ids=ids, tenant="t2")
+    await keep(theirs, *(new(f"{SPRAY} on day {n}") for n in range(200)))
+
+    after = await open_memory(transactions, clock=clock, ids=ids).recall(Request(query="spraying scanner shell"))
+
+    assert len(before.items) == 3
+    assert [hit.item for hit in after.items] == [hit.item for hit in before.items]
+    assert [hit.score for hit in after.items] == pytest.approx([hit.score for hit in before.items])
+    assert [hit.relevance for hit in after.items] == pytest.approx([hit.relevance for hit in before.items])
+
+
 async def test_only_what_the_request_admits_is_recalled_even_out_of_a_flood_of_other_items(memory: Memory) -> None:
     wanted = {
         "tiers": new(f"{SPRAY} tier", tier=Tier.STORE, kind="value", namespace=("x",), key="a"),
