@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from aurora.kernel.errors import ConfigError, MissingExtra
+from aurora.kernel.errors import ConfigError, MissingExtra, StorageUnavailable
 from aurora.storage.sqlite import apply_pragmas
 
 WRITES = "aurora_writes"
@@ -74,6 +74,7 @@ async def open_engine(text: str, *, pool_size: int = 5) -> AsyncIterator[AsyncEn
     Raises:
         ConfigError: the URL cannot be used.
         MissingExtra: the driver is not installed.
+        StorageUnavailable: a directory is where its file should be.
     """
     url = async_url(text)
     options: dict[str, Any] = {}
@@ -105,6 +106,9 @@ def _make_directory(database: str) -> None:
         Path(database).resolve().parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"the directory of the database {database} cannot be made: {error.strerror}") from error
+    if Path(database).is_dir():
+        # Said here: the driver's thread, which cannot open it, may outlive the loop and complain to the terminal.
+        raise StorageUnavailable(f"the database cannot be opened: {database} is a directory")
 
 
 def _prepare_sqlite(engine: AsyncEngine) -> None:
