@@ -80,7 +80,7 @@ class House:
         return await self.memory.list(limit=1_000_000)
 
     async def for_action(self, query: str) -> Recalled:
-        """Return what may move an action, however little it has to do with the question: the gate alone keeps lies out."""
+        """Return what may move an action, relevant or not: the gate alone keeps lies out."""
         return await self.memory.recall(Request(query=query, for_action=True, floor=0.0, limit=12))
 
 
@@ -362,12 +362,14 @@ def is_poisoned(item: Item) -> bool:
     return MARK.search(repr(shown)) is not None
 
 
-async def actions(path: str, told: Sequence[Poison], *, questions: int) -> list[tuple[str, Item]]:
-    """Tell lies in one way, and return what may move an action when each comes up, with what was asked."""
+async def actions(paths: Sequence[str], told: Sequence[Poison], *, questions: int) -> list[tuple[str, Item]]:
+    """Tell lies in some ways, and return what may move an action when each comes up, with what was asked."""
     async with opened(told) as house:
-        before = len(await house.items())
-        await PATHS[path](house, told)
-        assert len(await house.items()) - before >= len(told), "the lies must have come in, or this proves nothing"
+        for path in paths:
+            before = len(await house.memory.events(limit=1_000_000))
+            await PATHS[path](house, told)
+            told_now = len(await house.memory.events(limit=1_000_000)) - before
+            assert told_now >= len(told), "the lies must come in, or this proves nothing"
 
         found = [
             (each, question, hit.item)
@@ -384,15 +386,14 @@ async def actions(path: str, told: Sequence[Poison], *, questions: int) -> list[
 async def test_no_lie_moves_an_action_whichever_way_it_comes_in(path: str) -> None:
     told = MIXED[list(PATHS).index(path) :: 2 * len(PATHS)]
 
-    found = await actions(path, told, questions=4)
+    found = await actions([path], told, questions=4)
 
     assert [(question, item) for question, item in found if is_poisoned(item)] == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", PATHS)
-async def test_none_of_hundreds_of_lies_moves_an_action(path: str) -> None:
-    found = await actions(path, POISONS, questions=1)
+async def test_none_of_hundreds_of_lies_that_come_in_by_all_ways_moves_an_action() -> None:
+    found = await actions(list(PATHS), POISONS, questions=1)
 
     assert len(POISONS) > 300
     assert [(question, item) for question, item in found if is_poisoned(item)] == []
