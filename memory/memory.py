@@ -247,9 +247,9 @@ class Memory:
     async def _measured(self, texts: Sequence[str], *, embeds: bool) -> tuple[Vectors, Sequence[int]]:
         """Return vectors and tokens of texts. The encoder works without the interpreter's lock: beside the embedder."""
         if self._is_loaded and len(texts) <= _FEW:
-            return await self._vectors(texts, embeds=embeds), _counted(self.count, texts)
+            return await self._vectors(texts, embeds=embeds), self.count.count_all(texts)
         async with asyncio.TaskGroup() as group:
-            counting = group.create_task(asyncio.to_thread(_counted, self.count, texts))
+            counting = group.create_task(asyncio.to_thread(self.count.count_all, texts))
             vectors = await self._vectors(texts, embeds=embeds)
         self._is_loaded = True
         return vectors, counting.result()
@@ -275,7 +275,3 @@ class Memory:
                 await fence(connection)
             locked = await Chain.lock(connection, tenant=self.tenant)
             yield Undoing(connection, tenant=self.tenant, chain=locked, actor=actor, now=self.clock.now())
-
-
-def _counted(count: TokenCounter, texts: Sequence[str]) -> list[int]:
-    return [count.count(text) for text in texts]

@@ -8,7 +8,7 @@ at .97 with .99. Only those that share a piece are compared.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from memory.scanning import VectorScan
@@ -41,23 +41,26 @@ Near = list[tuple[int, float]]
 """Places of items, the nearest first, and their cosines."""
 
 
-async def near_held(connection: AsyncConnection, search: VectorSearch, vectors: Vectors) -> list[Near]:
-    """Return for each of some vectors the seqs of items that stand and are near it, and the cosines.
+async def near_held(connection: AsyncConnection, search: VectorSearch, vectors: Vectors) -> Awaitable[list[Near]]:
+    """Begin to look for each of some vectors for items that stand and are near it; the result is seqs and cosines.
 
-    Call it in a transaction that holds the tenant's chain: until it ends, the index stays as it is, and may be read in
-    a thread.
+    Call it in a transaction that holds the tenant's chain: until it ends, the index stays as it is, and is read in a
+    thread, beside the database.
     """
     import numpy as np  # noqa: PLC0415 - heavy; `import memory` stays light
 
+    loop = asyncio.get_running_loop()
     if len(vectors) > ONE_BY_ONE and isinstance(search, VectorScan):
         index = await search.refreshed(connection)
-        return await asyncio.to_thread(_near_in, index.columns(), vectors)
+        return loop.run_in_executor(None, _near_in, index.columns(), vectors)
     found: list[Near] = []
     for vector in vectors[:ONE_BY_ONE]:
         seqs, cosines = await search.search(connection, vector, k=MOST)
         close = cosines >= FLOOR
         found.append([*zip(seqs[close].tolist(), np.minimum(cosines[close], 1.0).tolist(), strict=True)])
-    return found + [[] for _ in vectors[ONE_BY_ONE:]]
+    done: asyncio.Future[list[Near]] = loop.create_future()
+    done.set_result(found + [[] for _ in vectors[ONE_BY_ONE:]])
+    return done
 
 
 def near_among(vectors: Vectors) -> list[Near]:

@@ -42,14 +42,18 @@ def exact_terms(text: str) -> str:
     for word in _WORD.findall(lower):
         if "." in word:
             _dotted(word.strip(".-%+@"), found)
-        elif word[0] in _BEGIN and _PLAIN.fullmatch(word) is not None:
+        elif word[0] in _BEGIN and (len(word) >= _DIGEST or not word.isalpha()) and _PLAIN.fullmatch(word) is not None:
             found[word.replace("_", "-")] = None
-    if lower.count(":") > 1:
+    if "::" in lower or lower.count(":") >= _COLONS_IN_FULL:
         found.update((value, None) for match in _COLONS.finditer(lower) if (value := _address(match[0])))
     return " ".join([_token(value) for value in [*found][:MAX_TERMS]])
 
 
 _BEGIN = frozenset("0123456789abcdefst")
+_DIGEST = 32
+"""Characters of the shortest digest; what is shorter and has letters alone is a word."""
+_COLONS_IN_FULL = 6
+"""Of an address that leaves nothing out and ends in one of version 4."""
 
 
 def _dotted(value: str, found: dict[str, None]) -> None:

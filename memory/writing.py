@@ -79,9 +79,6 @@ class Writing:
         chain = await Chain.lock(connection, tenant=self._tenant)
         dimensions = self._embedder.dimensions
         embedder = await rows.embedder(self._embedder.name, dimensions=dimensions)
-        # The index must not see what this transaction writes: it may be rolled back.
-        search = self._searches.of(self._tenant, embedder=embedder, dimensions=dimensions)
-        near = await near_held(connection, search, vectors)
         met = await self._met(rows, items)
         decided = Deciding(tenant=self._tenant, chain=chain, ids=self._ids, actor=actor, now=self._clock.now(), met=met)
         remembered: list[Remembered] = []
@@ -89,10 +86,13 @@ class Writing:
             remembered.append(decided.decide(item, seq=seq))
             if not place % _AT_ONCE:
                 await asyncio.sleep(0)
+        # The index must not see what this transaction writes: it may be rolled back.
+        search = self._searches.of(self._tenant, embedder=embedder, dimensions=dimensions)
+        near = await near_held(connection, search, vectors)
         among = _among(vectors, decided.standing)
         await self._flush(rows, decided)
         await self._put_vectors(rows, decided, vectors, embedder=embedder)
-        links = await self._near(rows, decided, near, await among)
+        links = await self._near(rows, decided, await near, await among)
         await rows.insert_links(
             [
                 (rows.id(decided.written[place][0].id), "near", rows.id(to), self._tenant, cosine)

@@ -27,6 +27,7 @@ _EMPTY = frozenset(
     )
 )
 _SPACE = 32
+_CHUNK_TEXTS = 128
 
 
 class HashingEmbedder:
@@ -61,40 +62,47 @@ class HashingEmbedder:
 
         vectors = np.zeros((len(texts), self._dimensions), dtype=np.float32)
         start = size = 0
-        for row, text in enumerate(texts):
-            vectors[row] = _hashed(text, self._dimensions)
+        for row, text in enumerate(texts, 1):
             size += len(text)
-            if size >= CHUNK_CHARACTERS:
-                _turn(vectors[start : row + 1])
-                start, size = row + 1, 0
+            if size >= CHUNK_CHARACTERS or row - start == _CHUNK_TEXTS or row == len(texts):
+                vectors[start:row] = _hashed(texts[start:row], self._dimensions)
+                _turn(vectors[start:row])
+                start, size = row, 0
                 await asyncio.sleep(0)
-        _turn(vectors[start:])
         return vectors
 
 
-def _hashed(text: str, dimensions: int) -> NDArray[np.float32]:
-    """Return the text's features in their buckets, as a vector of length 1, or zeros where it has no words."""
+def _hashed(texts: Sequence[str], dimensions: int) -> NDArray[np.float32]:
+    """Return the texts' features in their buckets, as rows of length 1, or of zeros where a text has no words."""
     import numpy as np  # noqa: PLC0415 - heavy; `import memory` stays light
 
-    spoken = _WORD.findall(text.casefold())
-    words = [word.encode("utf-8", "surrogatepass") for word in spoken if word not in _EMPTY]
-    if not words:
-        words = [word.encode("utf-8", "surrogatepass") for word in spoken]
-    if not words:
-        return np.zeros(dimensions, dtype=np.float32)
     number = partial(np.asarray, dtype=np.uint64)
-    whole = np.fromiter(map(zlib.crc32, words), dtype=np.uint64, count=len(words)) | number(1 << 32)
-    letters = np.frombuffer(b" " + b" ".join(words) + b"  ", dtype=np.uint8).astype(np.uint64)
+    spoken = [_words(text) for text in texts]
+    counts = [len(words) for words in spoken]
+    whole = np.fromiter(
+        (zlib.crc32(word) for words in spoken for word in words), dtype=np.uint64, count=sum(counts)
+    ) | number(1 << 32)
+    # Texts meet in blanks, so no gram goes from one to the next.
+    told = [b" " + b" ".join(words) + b"  " for words in spoken]
+    letters = np.frombuffer(b"".join(told), dtype=np.uint8).astype(np.uint64)
     grams = letters[:-3] | letters[1:-2] << number(8) | letters[2:-1] << number(16) | letters[3:] << number(24)
-    grams = grams[(letters[1:-2] != _SPACE) & (letters[2:-1] != _SPACE)]
-    spread = _spread(np.concatenate((whole, grams)))
-    buckets = (spread >> number(32)) & number(dimensions - 1)
+    within = (letters[1:-2] != _SPACE) & (letters[2:-1] != _SPACE)
+    places = np.arange(len(texts))
+    rows = np.concatenate((np.repeat(places, counts), np.repeat(places, [len(each) for each in told])[:-3][within]))
+    spread = _spread(np.concatenate((whole, grams[within])))
+    buckets = ((spread >> number(32)) & number(dimensions - 1)).astype(np.intp) + rows * dimensions
     signs = np.where(spread & number(1), 1.0, -1.0)
-    sums = np.bincount(buckets.astype(np.intp), weights=signs, minlength=dimensions)
+    sums = np.bincount(buckets, weights=signs, minlength=len(texts) * dimensions).reshape(len(texts), dimensions)
     # The root damps what is repeated. The length is then that of whole numbers: exact, in whichever order.
-    total = np.abs(sums).sum()
-    vector: NDArray[np.float32] = np.copysign(np.sqrt(np.abs(sums) / max(total, 1.0)), sums).astype(np.float32)
-    return vector
+    totals = np.abs(sums).sum(axis=1, keepdims=True)
+    vectors: NDArray[np.float32] = np.copysign(np.sqrt(np.abs(sums) / np.maximum(totals, 1.0)), sums).astype(np.float32)
+    return vectors
+
+
+def _words(text: str) -> list[bytes]:
+    spoken = _WORD.findall(text.casefold())
+    said = [word for word in spoken if word not in _EMPTY] or spoken
+    return [word.encode("utf-8", "surrogatepass") for word in said]
 
 
 def _spread(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -123,6 +123,7 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
             pytest.fail("it was opened")
 
 
+@pytest.mark.integration  # needs PostgreSQL's driver
 async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(StorageUnavailable, match="reached"):
         async with open_database(f"postgresql://nobody@/none?host={tmp_path}"):

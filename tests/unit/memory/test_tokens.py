@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage
 
 from aurora.kernel.errors import ConfigError
@@ -73,6 +75,16 @@ def test_a_control_token_in_a_text_is_counted_as_text():
 @pytest.mark.parametrize("text", ["a" * 1_000_000, " " * 300_000, "\ud800 half a pair", "\x00", "é" * 100_001])
 def test_hostile_text_is_counted(text):
     assert 0 < TokenCounter().count(text) <= len(text.encode(errors="replace"))
+
+
+@pytest.mark.parametrize("encoding", ["cl100k_base", "o200k_base", ESTIMATE])
+@given(texts=st.lists(st.text(), max_size=8))
+@example(texts=["ends in a blank ", " begins with one", "", "", "\ud800", "\udc00 half", "\x00|\x00", "\x00", "a\n"])
+@example(texts=["a word, " * 20_000, "and one more"])
+def test_texts_counted_together_count_as_much_as_alone(encoding, texts):
+    counter = TokenCounter(encoding)
+
+    assert counter.count_all(texts) == [counter.count(text) for text in texts]
 
 
 @pytest.mark.parametrize(
