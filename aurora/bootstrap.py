@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from memory.desk import Desk
     from memory.memory import Memory
     from memory.ports import Embedder, Transactions
-    from memory.scanning import VectorScans
+    from memory.serving import Serving
     from memory.upkeep import Upkeep
 
 
@@ -99,28 +99,33 @@ class Runtime:
         return open_embedder(self.settings.memory.embedder)
 
     @cached_property
-    def _scans(self) -> VectorScans:
-        from memory.scanning import VectorScans  # noqa: PLC0415
+    def _searches(self) -> Serving:
+        from memory.serving import Serving  # noqa: PLC0415
 
-        return VectorScans()
+        return Serving(looks=self.storage.engine.dialect.name == "postgresql")
 
-    def memory(self, tenant: str, transactions: Transactions | None = None) -> Memory:
-        """Return the memory of a tenant.
+    @cached_property
+    def _memories(self) -> dict[str, Memory]:
+        return {}
 
-        Args:
-            tenant: Whose.
-            transactions: Where it reads and writes; `None`: in transactions of its own.
-        """
+    def memory(self, tenant: str) -> Memory:
+        """Return the memory of a tenant, the same each time: it knows which vectors serve."""
         from aurora.storage.remembered import Connections  # noqa: PLC0415
+
+        if tenant not in self._memories:
+            self._memories[tenant] = self._memory(tenant, Connections(self.storage.of(tenant)))
+        return self._memories[tenant]
+
+    def _memory(self, tenant: str, transactions: Transactions) -> Memory:
         from memory.memory import Memory  # noqa: PLC0415
 
         return Memory(
-            Connections(self.storage.of(tenant)) if transactions is None else transactions,
+            transactions,
             tenant=tenant,
             clock=self.clock,
             ids=self.ids,
             embedder=self.embedder,
-            index=self._scans,
+            index=self._searches,
         )
 
     def desk(self, tenant: str, *, person: str) -> Desk:
@@ -141,7 +146,7 @@ class Runtime:
 
         if not self.settings.memory.enabled:
             return None
-        return Judgements(self.memory(transaction.tenant, Within(transaction)))
+        return Judgements(self._memory(transaction.tenant, Within(transaction)))
 
     def run_memory(self, tenant: str) -> TenantMemory:
         """Return the memory of a tenant as its runs use it."""

@@ -13,7 +13,7 @@ from sqlalchemy import Table, select
 
 from aurora.kernel.canonical import canonical
 from aurora.kernel.models.alert import moment
-from memory.hand import Hand, document, micros
+from memory.hand import Hand, document, micros, read_moment
 from memory.models import EventModel, HeadModel
 
 if TYPE_CHECKING:
@@ -24,7 +24,11 @@ START = bytes(32)
 
 _HEADS, _EVENTS = cast("Table", HeadModel.__table__), cast("Table", EventModel.__table__)
 _PAGE = 5000
-_HEAD = "SELECT number, hash FROM memory_heads WHERE tenant = $1"
+_LOCK = "SELECT number FROM memory_heads WHERE tenant = $1 FOR UPDATE"
+_HEAD = (
+    "SELECT h.number, h.hash, e.at FROM memory_heads h"
+    " LEFT JOIN memory_events e ON e.tenant = h.tenant AND e.number = h.number WHERE h.tenant = $1"
+)
 _NEW_HEAD = "INSERT INTO memory_heads (tenant, number, hash) VALUES ($1, $2, $3) ON CONFLICT (tenant) DO NOTHING"
 _NEXT_HEAD = "UPDATE memory_heads SET number = $2, hash = $3 WHERE tenant = $1"
 _NEW_EVENT = (
@@ -62,25 +66,31 @@ class ChainReport:
 class Chain:
     """The end of a tenant's chain, locked for the length of the caller's transaction. Made by `lock`."""
 
-    def __init__(self, connection: AsyncConnection, *, tenant: str, number: int, head: bytes) -> None:
+    def __init__(self, connection: AsyncConnection, *, tenant: str, number: int, head: bytes, at: datetime) -> None:
         self._hand = Hand(connection)
         self._tenant = tenant
         self._added: list[tuple[object, ...]] = []
         self.number = number
         """Of the last event."""
+        self.at = at
+        """When it was. Nothing is recorded before it, nor retired, whatever a clock says that was set back."""
         self._hash = head
 
     @classmethod
     async def lock(cls, connection: AsyncConnection, *, tenant: str) -> Chain:
         """Return the chain. Whoever else wants it waits until this transaction has ended."""
         hand = Hand(connection)
-        # On SQLite whoever may write is alone already.
-        query = _HEAD + " FOR UPDATE" if hand.is_postgres else _HEAD
-        rows = await hand.fetch(query, tenant)
+        if hand.is_postgres:  # on SQLite whoever may write is alone already
+            # A statement of its own: whoever waited for the lock must see the event that was written meanwhile.
+            await hand.fetch(_LOCK, tenant)
+        rows = await hand.fetch(_HEAD, tenant)
         if not rows:
             await hand.fetch(_NEW_HEAD, tenant, 0, START)
-            rows = await hand.fetch(query, tenant)
-        return cls(connection, tenant=tenant, number=rows[0][0], head=rows[0][1])
+            if hand.is_postgres:
+                await hand.fetch(_LOCK, tenant)
+            rows = await hand.fetch(_HEAD, tenant)
+        number, head, at = rows[0]
+        return cls(connection, tenant=tenant, number=number, head=head, at=read_moment(at or 0))
 
     def add(
         self,
@@ -97,16 +107,17 @@ class Chain:
             operation: What was done; see `memory.models.EventModel`.
             item_id: To which item.
             actor: Who did it.
-            at: When.
+            at: When; the time of the event before it, if that is later.
             details: JSON. Never text of an item, which may have to be erased: its hash.
         """
         self.number += 1
+        self.at = max(self.at, at)
         event = Event(
             number=self.number,
             operation=operation,
             item_id=item_id,
             actor=actor,
-            at=at,
+            at=self.at,
             details=details or {},
             previous=self._hash,
             hash=b"",
@@ -119,7 +130,7 @@ class Chain:
                 operation,
                 self._hand.id(item_id),
                 actor,
-                micros(at),
+                micros(self.at),
                 document(event.details),
                 event.previous,
                 self._hash,
@@ -132,8 +143,10 @@ class Chain:
         if not self._added:
             return
         added, self._added = self._added, []
-        await self._hand.each(_NEW_EVENT, added)
-        await self._hand.fetch(_NEXT_HEAD, self._tenant, self.number, self._hash)
+        await self._hand.at_once(
+            self._hand.each(_NEW_EVENT, added),
+            self._hand.fetch(_NEXT_HEAD, self._tenant, self.number, self._hash),
+        )
 
 
 def hash_of(event: Event) -> bytes:

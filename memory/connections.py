@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import StaticPool
 
-from aurora.kernel.errors import ConfigError, MissingExtra, StorageUnavailable
+from aurora.kernel.errors import ConfigError, MissingExtra, StorageError, StorageUnavailable
+from memory.faults import told_plainly
 from memory.schema import create
 
 if TYPE_CHECKING:
@@ -22,10 +24,6 @@ if TYPE_CHECKING:
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 _WRITES = "memory_writes"
-_PASSING = ("08", "40", "53", "57", "55P03")
-"""Beginnings of SQLSTATE: connection lost, rolled back (deadlock), out of resources, shutting down, locked.
-
-PostgreSQL's documentation, appendix A."""
 _PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
 
 PATIENCE = timedelta(seconds=30)
@@ -41,23 +39,73 @@ COMMAND = timedelta(minutes=1)
 class Database:
     """Implements `memory.ports.Transactions` on an engine.
 
+    A database in memory has one connection, which all share: there a transaction waits until the one before it has
+    ended, readers too, and none is begun within another.
+
     Args:
         engine: One that `open_database` made; SQLite needs its way to begin transactions.
+        patience: How long a transaction waits for another where there is one connection.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, patience: timedelta = PATIENCE) -> None:
         self._engine = engine
         self._writer = engine.execution_options(**{_WRITES: True})
+        self._turns = _Turns(patience) if isinstance(engine.pool, StaticPool) else None
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        async with _begun(self._engine) as connection:
+        """A transaction that only reads.
+
+        Raises:
+            AuroraError: the database refused.
+        """
+        async with self._begun(self._engine) as connection:
             yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        async with _begun(self._writer) as connection:
+        """A transaction that may write; on SQLite it takes the write lock at its start.
+
+        Raises:
+            AuroraError: the database refused; nothing was written.
+        """
+        async with self._begun(self._writer) as connection:
             yield connection
+
+    @asynccontextmanager
+    async def _begun(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        with told_plainly():
+            async with nullcontext() if self._turns is None else self._turns.taken(), engine.begin() as connection:
+                yield connection
+
+
+class _Turns:
+    """Lets one task at a time have the only connection."""
+
+    def __init__(self, patience: timedelta) -> None:
+        self._patience = patience
+        self._lock = asyncio.Lock()
+        self._holder: asyncio.Task[object] | None = None
+
+    @asynccontextmanager
+    async def taken(self) -> AsyncIterator[None]:
+        task = asyncio.current_task()
+        if task is not None and self._holder is task:
+            raise StorageError(
+                "a transaction was begun within another of the same task; a database in memory has one connection: "
+                "end the first, or use a file"
+            )
+        try:
+            async with asyncio.timeout(self._patience.total_seconds()):
+                await self._lock.acquire()
+        except TimeoutError:
+            raise StorageUnavailable("the database refused: another transaction holds its one connection") from None
+        self._holder = task
+        try:
+            yield
+        finally:
+            self._holder = None
+            self._lock.release()
 
 
 @asynccontextmanager
@@ -67,12 +115,13 @@ async def open_database(text: str, *, pool_size: int = 5, patience: timedelta = 
     Args:
         text: `sqlite:///file`, `sqlite://` for one in memory, `postgresql://user@host/name`.
         pool_size: Connections to PostgreSQL that stay open; SQLite ignores it.
-        patience: How long a writer waits for another on SQLite.
+        patience: How long a writer waits for another on SQLite; in memory, any transaction.
 
     Raises:
         ConfigError: the URL cannot be used.
         MissingExtra: the driver is not installed.
         StorageUnavailable: the database cannot be reached.
+        StorageError: it is no database, or may only be read.
     """
     url = _url(text)
     options: dict[str, Any] = {}
@@ -91,7 +140,7 @@ async def open_database(text: str, *, pool_size: int = 5, patience: timedelta = 
     if url.get_backend_name() == "sqlite":
         _prepare_sqlite(engine, patience)
     try:
-        database = Database(engine)
+        database = Database(engine, patience=patience)
         await _make_tables(database)
         yield database
     finally:
@@ -99,36 +148,10 @@ async def open_database(text: str, *, pool_size: int = 5, patience: timedelta = 
 
 
 async def _make_tables(database: Database) -> None:
-    try:
-        async with database.writing() as connection:
-            if connection.dialect.name == "postgresql":  # several may come at once; one makes the tables
-                await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1296387410)")
-            await create(connection)
-    except DBAPIError as error:
-        raise StorageUnavailable(f"the database cannot be opened: {str(error.orig).splitlines()[0]}") from error
-
-
-@asynccontextmanager
-async def _begun(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    try:
-        async with engine.begin() as connection:
-            yield connection
-    except OSError as error:
-        raise StorageUnavailable(f"the database cannot be reached: {error.strerror or error}") from error
-    except (DBAPIError, sqlite3.OperationalError) as error:  # what goes to the driver itself raises its own errors
-        if not _is_passing(error):
-            raise
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        raise StorageUnavailable(f"the database refused: {str(cause).splitlines()[0]}") from error
-
-
-def _is_passing(error: DBAPIError | sqlite3.OperationalError) -> bool:
-    if isinstance(error, sqlite3.OperationalError):
-        return True
-    state = getattr(error.orig, "sqlstate", None)
-    if isinstance(state, str):
-        return state.startswith(_PASSING)
-    return error.connection_invalidated or type(error).__name__ in {"OperationalError", "InterfaceError"}
+    async with database.writing() as connection:
+        if connection.dialect.name == "postgresql":  # several may come at once; one makes the tables
+            await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1296387410)")
+        await create(connection)
 
 
 def _make_directory(url: URL) -> None:

@@ -7,22 +7,28 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
 from aurora.kernel.errors import AuroraError, NotFound
 from aurora.kernel.evidence import Provenance
+from memory.chain import Chain
 from memory.guard import instruction_patterns
-from memory.items import Item, NewItem, Remembered, Source, Tier, Trust
+from memory.guard.trust import memory_ids
+from memory.idle import LAST, NAME, bookmarks, idle
+from memory.items import Item, NewItem, Remembered, Source, State, Tier, Trust
 from memory.messages import role, text_of
 from memory.models import HeadModel, JobModel, MessageModel, ThreadModel
+from memory.reading import Items
 from memory.recurrence import Recurrence, recurrences
 from memory.summary import Author, extract, summarised
 
 if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from memory.jobs import Job, Jobs
@@ -39,10 +45,15 @@ MAX_MESSAGES = 200
 """Messages of one episode; a longer thread becomes several."""
 
 PAGE = 100
-"""Facts that are stated in one transaction."""
+"""Facts that are stated, or threads that are asked for, in one transaction."""
+
+IDLE = timedelta(hours=1)
+"""A thread in which nobody has spoken for so long is at its end, or at a pause that is worth an episode."""
 
 CONTESTED = "contested"
 """Object of a fact that episodes bore out once, and now disagree about."""
+
+_EVIDENCE = frozenset({State.ACTIVE, State.ARCHIVED})
 
 _PROVENANCE = {
     Trust.OPERATOR: Provenance.HUMAN,
@@ -57,6 +68,14 @@ class Refused(AuroraError):
 
     code = "aurora.memory.consolidation.refused"
     http_status = 422
+
+
+class EvidenceGone(Refused):
+    """What a fact was to be made of was taken back or erased while it was made; tried again, it is made of the rest."""
+
+    code = "aurora.memory.consolidation.evidence_gone"
+    retryable = True
+    http_status = 409
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +141,7 @@ class Consolidation:
         asked = (
             select(JobModel.payload)
             .where(JobModel.tenant == self.memory.tenant, JobModel.kind == THREAD)
-            .where(JobModel.key >= f"{name}{0:010d}", JobModel.key <= f"{name}{9_999_999_999:010d}")
+            .where(JobModel.key >= f"{name}{0:010d}", JobModel.key <= f"{name}{LAST}")
             .order_by(JobModel.key.desc())
             .limit(1)
         )
@@ -140,6 +159,28 @@ class Consolidation:
             payload = {"thread": thread, "from": start, "to": min(stop, start + MAX_MESSAGES)}
             # The key names where it begins, so that of two who ask at once one finds that the other was first.
             asked_for += await self.jobs.enqueue(connection, THREAD, f"{name}{start:010d}", payload=payload)
+
+    async def enqueue_idle(self) -> int:
+        """Ask for episodes of all threads that have been idle for `IDLE`; return for how many.
+
+        Each page of them is a transaction of its own; asked again, it asks for what was said since.
+        """
+        asked, after = 0, ""
+        while True:
+            since = self.memory.clock.now() - IDLE
+            waiting = idle(self.memory.tenant, THREAD, since=since, after=after, limit=PAGE)
+            async with self.memory.transactions.writing() as connection:
+                threads = list((await connection.execute(waiting)).scalars())
+                for thread in threads:
+                    asked += await self.enqueue_thread(connection, thread)
+            if len(threads) < PAGE:
+                return asked
+            after = threads[-1]
+
+    @property
+    def bookmarks(self) -> ColumnElement[bool]:
+        """Which jobs tell how far a thread is consolidated. For `Jobs.purge`."""
+        return bookmarks(self.memory.tenant, THREAD)
 
     async def enqueue_facts(self, connection: AsyncConnection) -> bool:
         """Ask for what episodes repeat to be made knowledge; once for each state of the memory."""
@@ -199,17 +240,33 @@ class Consolidation:
         pages = [news[at : at + PAGE] for at in range(0, len(news), PAGE)]
         for number, page in enumerate(pages, start=1):
             guard = last_fence if number == len(pages) else fence
-            await self.memory.remember(page, actor=ACTOR, fence=guard)
+            await self.memory.remember(page, actor=ACTOR, fence=self._evidenced(page, guard))
         return len(news)
 
     async def _thread_job(self, job: Job) -> None:
         told = job.payload
-        await self.consolidate_thread(
-            told["thread"], start=told["from"], stop=told["to"], fence=self.jobs.settling(job)
-        )
+        with suppress(NotFound):  # the thread was erased meanwhile: there is nothing to be done
+            await self.consolidate_thread(
+                told["thread"], start=told["from"], stop=told["to"], fence=self.jobs.settling(job)
+            )
 
     async def _facts_job(self, job: Job) -> None:
         await self.consolidate_facts(fence=self.jobs.fence(job), last_fence=self.jobs.settling(job))
+
+    def _evidenced(self, facts: Sequence[NewItem], fence: Fence | None) -> Fence:
+        """Return a fence that also refuses facts whose evidence was taken back or erased since it was read."""
+        evidence = {each for fact in facts for each in memory_ids(fact.sources)}
+
+        async def is_there(connection: AsyncConnection) -> None:
+            if fence is not None:
+                await fence(connection)
+            # Locked first, so that nothing is erased between this look and the write.
+            await Chain.lock(connection, tenant=self.memory.tenant)
+            found = await Items(connection, tenant=self.memory.tenant).get(evidence)
+            if any(found[each].state not in _EVIDENCE for each in evidence):
+                raise EvidenceGone("what it was to be made of was taken back meanwhile; look again", fault="evidence")
+
+        return is_there
 
     async def _inputs(self, thread: str, start: int, stop: int) -> tuple[list[Input], datetime]:
         messages = (
@@ -292,4 +349,4 @@ def _digest(thread: str, began: datetime | None) -> str:
 
     All names have one length, so that the jobs of a thread are a range whatever the database's collation.
     """
-    return hashlib.sha256(f"{thread}/{began.isoformat() if began else ''}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{thread}/{began.isoformat() if began else ''}".encode()).hexdigest()[:NAME]

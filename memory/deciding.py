@@ -169,7 +169,7 @@ class Deciding:
             reasons.append(f"outside content that reads like instructions: {', '.join(patterns)}")
         opponents = self._opponents(new)
         # What is recorded in place of something cannot be recorded before it, wherever the clocks are.
-        new.recorded_at = max((self._now, *(each.recorded_at for each in opponents)))
+        new.recorded_at = max((self._now, self._chain.at, *(each.recorded_at for each in opponents)))
         above = next((each for each in opponents if each.stands and each.trust > new.trust), None)
         if above is not None and fate is Fate.STORED:
             fate = Fate.OUTRANKED

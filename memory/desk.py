@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, func, or_, select
+from sqlalchemy import ColumnElement, Table, func, select
 
 from aurora.kernel.errors import InputError
 from aurora.kernel.evidence import Provenance
@@ -19,10 +19,10 @@ from memory.chain import ChainReport, Event
 from memory.guard.instructions import instruction_patterns
 from memory.guard.trust import memory_ids
 from memory.items import Item, Json, NewItem, Remembered, Source, State, Tier, Trust
-from memory.models import EventModel, ItemModel, SourceModel
+from memory.models import EventModel, ItemModel, SourceModel, VectorModel
 from memory.namespaces import encode
 from memory.reading import Items, Stats, from_source
-from memory.recall import Recalled, Request
+from memory.recall import LeftOut, Recalled, Request, gate
 from memory.reembedding import Reembedded, drop_old_vectors, reembed
 from memory.tiers.semantic import SemanticMemory
 
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from memory.memory import Memory
 
 _ITEMS, _SOURCES = cast("Table", ItemModel.__table__), cast("Table", SourceModel.__table__)
-_EVENTS = cast("Table", EventModel.__table__)
+_EVENTS, _VECTORS = cast("Table", EventModel.__table__), cast("Table", VectorModel.__table__)
+_TAKEN_AWAY = frozenset({State.ROLLED_BACK, State.ERASED})
+"""Such items stand no more, whether or not others stand in their place."""
 _VERSIONS = 50
 """Versions and derived items that one item is told with."""
 
@@ -88,23 +90,27 @@ class Desk:
     ) -> Recalled:
         """Return what answers a question; see `memory.recall.Request`.
 
+        For an action, what outsiders wrote is not compared. A person is told what of it would have answered, too.
+
         Raises:
             RequestInvalid: the question has no meaning.
             InputError: there is no such tier.
         """
-        return await self.memory.recall(
-            Request(
-                query=query,
-                tiers=tuple(_tier(each) for each in tiers) or None,
-                kinds=tuple(kinds) or None,
-                subject=subject,
-                at=at,
-                as_of=as_of,
-                for_action=for_action,
-                include_archived=archived,
-                limit=limit,
-            )
+        request = Request(
+            query=query,
+            tiers=tuple(_tier(each) for each in tiers) or None,
+            kinds=tuple(kinds) or None,
+            subject=subject,
+            at=at,
+            as_of=as_of,
+            for_action=for_action,
+            include_archived=archived,
+            limit=limit,
         )
+        found = await self.memory.recall(request)
+        if not for_action:
+            return found
+        return _with_outside(found, await self.memory.recall(replace(request, for_action=False)), request)
 
     async def items(self, ids: Iterable[UUID]) -> Mapping[UUID, Item]:
         """Return the items of these ids that there are."""
@@ -162,18 +168,21 @@ class Desk:
         source: str | None = None,
         limit: int = 50,
     ) -> Sequence[Item]:
-        """Return items in whose place nothing else stands, the latest record first.
+        """Return items in whose place nothing else stands, the latest record first; or those that were taken away.
 
         Raises:
             InputError: there is no such tier or state.
         """
-        return await self.memory.list(
-            tier=None if tier is None else _tier(tier),
-            kind=kind,
-            state=None if state is None else _state(state),
-            source=source,
-            limit=limit,
-        )
+        wanted = None if state is None else _state(state)
+        async with self.memory.transactions.reading() as connection:
+            return await Items(connection, tenant=self.memory.tenant).list(
+                tier=None if tier is None else _tier(tier),
+                kind=kind,
+                state=wanted,
+                source=source,
+                superseded=wanted in _TAKEN_AWAY,
+                limit=limit,
+            )
 
     async def state_fact(
         self,
@@ -233,26 +242,12 @@ class Desk:
     async def forgettable(
         self, ids: Sequence[UUID] = (), *, source: str | None = None, before: datetime | None = None, limit: int = 20
     ) -> tuple[int, Sequence[Item]]:
-        """Return how many items `forget` would erase now, and the latest of them.
+        """Return how many items `forget` would erase now, and some of them: what was made of others first.
 
         Raises:
             InputError: nothing is named.
         """
-        if not ids and source is None and before is None:
-            raise InputError("say what to erase: items, a source, or a moment before which all goes", field="ids")
-        conditions = [_ITEMS.c.state != State.ERASED.value]
-        if before is not None:
-            conditions.append(_ITEMS.c.recorded_at < before)
-        named: list[ColumnElement[bool]] = [_ITEMS.c.id.in_([*ids])] if ids else []
-        if source is not None:
-            named.append(_ITEMS.c.seq.in_(select(_SOURCES.c.seq).where(from_source(self.memory.tenant, source))))
-        if named:
-            conditions.append(or_(*named))
-        async with self.memory.transactions.reading() as connection:
-            items = Items(connection, tenant=self.memory.tenant)
-            mine = _ITEMS.c.tenant == self.memory.tenant
-            counted = await connection.execute(select(func.count()).where(mine, *conditions))
-            return counted.scalar_one(), await self._rows(connection, items, *conditions, limit=limit)
+        return await self.memory.forgettable(ids, source=source, before=before, limit=limit)
 
     async def forget(
         self, ids: Sequence[UUID] = (), *, source: str | None = None, before: datetime | None = None, reason: str
@@ -277,6 +272,18 @@ class Desk:
     async def stats(self) -> Stats:
         """Return the memory in numbers."""
         return await self.memory.stats()
+
+    async def without_vector(self) -> int:
+        """Return how many active items have no vector of any embedder: they are found by their words alone."""
+        mine = _VECTORS.c.tenant == self.memory.tenant
+        query = select(func.count()).where(
+            _ITEMS.c.tenant == self.memory.tenant,
+            _ITEMS.c.state == State.ACTIVE.value,
+            _ITEMS.c.text != "",
+            _ITEMS.c.seq.not_in(select(_VECTORS.c.seq).where(mine)),
+        )
+        async with self.memory.transactions.reading() as connection:
+            return (await connection.execute(query)).scalar_one()
 
     async def verify(self) -> ChainReport:
         """Tell whether the chain of events is as it was written."""
@@ -309,6 +316,27 @@ class Desk:
         columns = [column for column in _EVENTS.c if column.name != "tenant"]
         query = select(*columns).where(_EVENTS.c.tenant == self.memory.tenant, _EVENTS.c.item_id == id)
         return [Event(**row) for row in (await connection.execute(query.order_by(_EVENTS.c.number))).mappings()]
+
+
+def _with_outside(found: Recalled, wide: Recalled, request: Request) -> Recalled:
+    """Return what may move an action, and among what was left out that which outsiders wrote."""
+    outside = tuple(
+        LeftOut(hit.item.id, reason)
+        for hit in wide.items
+        if hit.item.trust is Trust.EXTERNAL_CONTENT
+        and (reason := gate.refusal(hit.item, floor=request.action_floor)) is not None
+    )
+    if not outside:
+        return found
+    abstained = found.abstained
+    if abstained is not None and not found.left_out:
+        abstained = f"what would answer may not move an action; the best: {outside[0].reason}"
+    return replace(
+        found,
+        abstained=abstained,
+        considered=found.considered + len(outside),
+        left_out=(*outside, *found.left_out),
+    )
 
 
 def _reads_like(item: Item) -> tuple[str, ...]:

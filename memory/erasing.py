@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from memory.chain import Chain
 from memory.hand import Hand, micros, read_id
 from memory.items import State
-
-ERASED = "[erased]"
-"""What stands where the text of an erased item stood."""
+from memory.lineage import ERASED
 
 _CHUNK = 1000
 _TO_ERASE = (
@@ -23,6 +21,10 @@ _BARE = (
     "UPDATE memory_items SET state = $1, text = $2, terms = '', scope = '', value = '{}', namespace = '', key = NULL,"
     " subject = NULL, predicate = NULL, object = NULL, retired_at = coalesce(retired_at, $3), version = $4"
     " WHERE tenant = $5 AND seq = $6"
+)
+_TOLD = (
+    "UPDATE memory_sources SET span = $1 WHERE tenant = $2 AND uri = $3"
+    " AND seq = (SELECT seq FROM memory_items WHERE tenant = $2 AND id = $4)"
 )
 
 
@@ -76,6 +78,24 @@ class Erasing:
             # What was taken out of the text index stays in its segments until they are merged.
             await hand.fetch("INSERT INTO memory_text (memory_text) VALUES ('optimize')")
         return erased
+
+    async def tell(self, stays: Mapping[UUID, Sequence[UUID]], *, actor: str, now: datetime) -> None:
+        """Let the sources of items that stay say that some of them are erased.
+
+        Args:
+            stays: The items, each with those of its sources that are erased.
+            actor: Who erased them.
+            now: When.
+        """
+        sources, versions = [], []
+        for item, lost in stays.items():
+            details = {"sources": [each.hex for each in lost]}
+            version = self._chain.add("source_erased", item, actor=actor, at=now, details=details)
+            versions.append((version, self._tenant, self._hand.id(item)))
+            sources += [(ERASED, self._tenant, f"memory:{each}", self._hand.id(item)) for each in lost]
+        await self._hand.each(_TOLD, sources)
+        await self._hand.each("UPDATE memory_items SET version = $1 WHERE tenant = $2 AND id = $3", versions)
+        await self._chain.flush()
 
     async def _cut(self, seqs: Sequence[int], ids: Sequence[object]) -> None:
         """Take away what hangs on these items."""

@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Select, func, select
 
 from aurora.kernel.errors import ConfigError
 from memory.items import State, Tier
+from memory.lineage import ERASED
 from memory.models import ItemModel, SourceModel
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Forgetting:
         """Let go of all that is due. Run twice, or killed and run again, it lets go of the same.
 
         Args:
-            fence: Called in each of its transactions that has one to offer; a worker that lost its job stops there.
+            fence: Called first in each of its transactions; a worker that lost its job stops there.
         """
         archived = erased = 0
         now = self.memory.clock.now()
@@ -157,9 +158,9 @@ class Forgetting:
             gone = set(overdue)
             decayed = [each.id for each in page if each.id not in gone and self._is_to_archive(each, now)]
             if overdue:
-                if fence is not None:
-                    await self._checked(fence)
-                erased += await self.memory.forget(overdue, actor=ACTOR, reason="kept as long as the policy says")
+                erased += await self.memory.forget(
+                    overdue, actor=ACTOR, reason="kept as long as the policy says", fence=fence
+                )
             if decayed:
                 archived += await self.memory.archive(decayed, actor=ACTOR, fence=fence)
         return Forgotten(archived=archived, erased=erased)
@@ -188,10 +189,6 @@ class Forgetting:
             return True
         age = now - max(each.recorded_at, each.last_seen or each.recorded_at)
         return self.policy.has_decayed(each.tier, each.kind, importance=each.importance, age=age)
-
-    async def _checked(self, fence: Fence) -> None:
-        async with self.memory.transactions.writing() as connection:
-            await fence(connection)
 
     async def _pages(self) -> AsyncIterator[list[_Candidate]]:
         after = 0
@@ -222,7 +219,7 @@ class Forgetting:
         # Spans of sightings are moments of one width in one zone: the greatest as text is the latest.
         last_seen = (
             select(func.max(SourceModel.span))
-            .where(*of_item, item.kind.in_(("indicator", "asset")))
+            .where(*of_item, item.kind.in_(("indicator", "asset")), SourceModel.span != ERASED)
             .correlate(item)
             .scalar_subquery()
         )

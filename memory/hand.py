@@ -6,14 +6,17 @@ outside is a value of it.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import orjson
+
+from memory.faults import told_plainly
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -37,21 +40,47 @@ class Hand:
         """Run a statement and return its rows as the driver makes them. Values are marked `$1`, `$2`, … in their order.
 
         On SQLite it takes one hop to the driver's thread, not the four that SQLAlchemy makes.
+
+        Raises:
+            AuroraError: the database refused; see `memory.faults.told_plainly`.
         """
-        if self.is_postgres:
-            result = await self.connection.exec_driver_sql(statement, values)
-            return result.all() if result.returns_rows else ()
-        rows: Sequence[Sequence[Any]] = await (await self._driver()).execute_fetchall(_spelled(statement), values)
-        return rows
+        with told_plainly():
+            if self.is_postgres:
+                result = await self.connection.exec_driver_sql(statement, values)
+                return result.all() if result.returns_rows else ()
+            rows: Sequence[Sequence[Any]] = await (await self._driver()).execute_fetchall(_spelled(statement), values)
+            return rows
 
     async def each(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
-        """Run a statement once for each row of values."""
+        """Run a statement once for each row of values.
+
+        Raises:
+            AuroraError: as `fetch`.
+        """
         if not rows:
             return
+        with told_plainly():
+            if self.is_postgres:
+                await self.connection.exec_driver_sql(statement, [tuple(row) for row in rows])
+            else:
+                await (await self._driver()).executemany(_spelled(statement), rows)
+
+    async def at_once(self, *told: Coroutine[Any, Any, Any]) -> list[Any]:
+        """Run what uses this connection, and return what each returns.
+
+        On SQLite their first statements stand in line at the driver's thread in this order, without waiting for each
+        other's answer, which takes longer than most statements. PostgreSQL's driver takes one after the other.
+
+        Raises:
+            AuroraError: of the first that failed; what was in line behind it has been run, so roll back.
+        """
         if self.is_postgres:
-            await self.connection.exec_driver_sql(statement, [tuple(row) for row in rows])
-        else:
-            await (await self._driver()).executemany(_spelled(statement), rows)
+            return [await each for each in told]
+        done = await asyncio.gather(*told, return_exceptions=True)
+        for each in done:
+            if isinstance(each, BaseException):
+                raise each
+        return done
 
     def among(self, mark: str, type: str) -> str:
         """Return what tells of the column before it that it has one of many values, handed in as `many` makes them.

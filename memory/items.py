@@ -68,7 +68,8 @@ class Source:
     `memory:<item id>`, `https://…`."""
     provenance: Provenance
     span: str | None = None
-    """Which part of it: a path in the record, or `from-to` in characters."""
+    """Which part of it: a path in the record, or `from-to` in characters; `[erased]` where the item that is the source
+    was erased."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, func, select, update
+from sqlalchemy import ColumnElement, case, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from aurora.kernel.errors import AuroraError, LeaseLost, NotFound
@@ -30,6 +30,13 @@ MAX_ERROR = 500
 """Characters of an error that are kept; the width of the column."""
 
 NEVER_ENDED = "the worker vanished while it did this, as often as a job may be tried"
+
+KEPT = timedelta(days=30)
+"""How long a job that is done, or was given up, is kept: whoever is away for four weeks still finds what failed. Until
+then what was asked for is not done again."""
+
+TIDY = "tidy"
+"""Kind of the job that deletes such jobs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +118,8 @@ class Jobs:
         Args:
             connection: Of a transaction that writes.
             kind: What is to be done.
-            key: Names this piece of work among those of its kind for ever: a second with the same is none.
+            key: Names this piece of work among those of its kind, until `KEPT` after its end: a second with the same
+                is none.
             payload: What its handler has to know, as JSON.
             due_at: Not before then; `None`: at once.
 
@@ -273,6 +281,25 @@ class Jobs:
         async with self.transactions.writing() as connection:
             if (await connection.execute(afresh)).rowcount == 0:
                 raise NotFound(f"no job {id} was given up; `dead` lists those that were", job_id=str(id))
+
+    async def enqueue_tidy(self, connection: AsyncConnection) -> bool:
+        """Ask for today's `purge`; whoever asks again today asks for nothing."""
+        return await self.enqueue(connection, TIDY, self.clock.now().date().isoformat())
+
+    async def purge(self, *, spare: ColumnElement[bool] | None = None, fence: Fence | None = None) -> int:
+        """Delete the jobs that ended longer ago than `KEPT`; return how many.
+
+        Args:
+            spare: Which of them stay: those by which somebody knows what was asked for already.
+            fence: Called first in the transaction.
+        """
+        old = delete(JobModel).where(JobModel.tenant == self.tenant, JobModel.finished_at < self.clock.now() - KEPT)
+        if spare is not None:
+            old = old.where(~spare)
+        async with self.transactions.writing() as connection:
+            if fence is not None:
+                await fence(connection)
+            return (await connection.execute(old)).rowcount
 
     async def waiting(self) -> int:
         """Return how many jobs are not done, those under way included."""

@@ -176,7 +176,7 @@ class Memory:
 
         Raises:
             NotFound: there is no such item.
-            Conflict: it is not in quarantine.
+            Conflict: it is not in quarantine, or something stands in its place that is trusted more.
         """
         async with self._undoing(actor) as undoing:
             return await undoing.approve(id)
@@ -189,14 +189,29 @@ class Memory:
         before: datetime | None = None,
         actor: str,
         reason: str,
+        fence: Fence | None = None,
     ) -> int:
         """Erase items and return how many: text, value and vector go, a tombstone and the events stay.
+
+        What was made of nothing but erased items goes with them.
+
+        Raises:
+            InputError: nothing is named.
+            AuroraError: the fence or the database refused; nothing was erased.
+        """
+        async with self._undoing(actor, fence) as undoing:
+            return await undoing.forget(ids, source=source, before=before, reason=reason)
+
+    async def forgettable(
+        self, ids: Iterable[UUID] = (), *, source: str | None = None, before: datetime | None = None, limit: int = 20
+    ) -> tuple[int, Sequence[Item]]:
+        """Return how many items `forget` would erase, and `limit` of them: what rests on others first, then the latest.
 
         Raises:
             InputError: nothing is named.
         """
-        async with self._undoing(actor) as undoing:
-            return await undoing.forget(ids, source=source, before=before, reason=reason)
+        async with self._undoing("rehearsal") as undoing:
+            return await undoing.forgettable(ids, source=source, before=before, limit=limit)
 
     async def rollback(
         self,
@@ -244,23 +259,15 @@ class Memory:
             async for record in records(connection, self.tenant):
                 yield record
 
-    async def _measured(self, texts: Sequence[str], *, embeds: bool) -> tuple[Vectors, Sequence[int]]:
+    async def _measured(self, texts: Sequence[str], *, embeds: bool) -> tuple[Vectors | None, Sequence[int]]:
         """Return vectors and tokens of texts. The encoder works without the interpreter's lock: beside the embedder."""
         if self._is_loaded and len(texts) <= _FEW:
-            return await self._vectors(texts, embeds=embeds), self.count.count_all(texts)
+            return await self.embedder.embed(texts) if embeds else None, self.count.count_all(texts)
         async with asyncio.TaskGroup() as group:
             counting = group.create_task(asyncio.to_thread(self.count.count_all, texts))
-            vectors = await self._vectors(texts, embeds=embeds)
+            vectors = await self.embedder.embed(texts) if embeds else None
         self._is_loaded = True
         return vectors, counting.result()
-
-    async def _vectors(self, texts: Sequence[str], *, embeds: bool) -> Vectors:
-        """Return the vectors of texts; rows of zeros, which say nothing, where they are made later."""
-        if embeds:
-            return await self.embedder.embed(texts)
-        import numpy as np  # noqa: PLC0415 - heavy; `import memory` stays light
-
-        return np.zeros((len(texts), self.embedder.dimensions), dtype=np.float32)
 
     @asynccontextmanager
     async def _items(self) -> AsyncIterator[Items]:

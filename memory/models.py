@@ -121,7 +121,7 @@ class ItemModel(MemoryBase):
             postgresql_where=sql("key IS NOT NULL AND retired_at IS NULL"),
         ),
         Index("ix_memory_items_kind", "tenant", "tier", "kind", "recorded_at"),
-        Index("ix_memory_items_subject", "tenant", "subject", "predicate"),
+        Index("ix_memory_items_subject", "tenant", "subject", "predicate", "trust", "seq"),
         Index("ix_memory_items_hash", "tenant", "content_hash"),
         Index("ix_memory_items_state", "tenant", "state", "expires_at"),
         Index("ix_memory_items_version", "tenant", "version"),
@@ -200,7 +200,7 @@ class EventModel(MemoryBase):
     number: Mapped[int] = mapped_column(Number, primary_key=True, autoincrement=False)
     operation: Mapped[str] = mapped_column(String(16))
     """`stored`, `joined`, `superseded`, `quarantined`, `approved`, `archived`, `rolled_back`,
-    `restored`, `erased`, `deleted`, `reembedded`."""
+    `restored`, `erased`, `source_erased`, `deleted`, `reembedded`."""
     item_id: Mapped[UUID | None] = mapped_column(Uuid)
     actor: Mapped[str] = mapped_column(String(100))
     at: Mapped[datetime] = mapped_column(Moment)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from memory.scanning import VectorScan
+from memory.serving import Looking
 from memory.vectors import EVERY_STANDING
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ _BLOCK = 1024
 _FEW = 128
 _SIGMAS = 3.5
 
+T = TypeVar("T")
 Near = list[tuple[int, float]]
 """Places of items, the nearest first, and their cosines."""
 
@@ -49,17 +51,23 @@ async def near_held(connection: AsyncConnection, search: VectorSearch, vectors: 
     """
     import numpy as np  # noqa: PLC0415 - heavy; `import memory` stays light
 
-    loop = asyncio.get_running_loop()
+    if isinstance(search, Looking):
+        search = await search.chosen(connection)
     if len(vectors) > ONE_BY_ONE and isinstance(search, VectorScan):
         index = await search.refreshed(connection)
-        return loop.run_in_executor(None, _near_in, index.columns(), vectors)
+        return asyncio.get_running_loop().run_in_executor(None, _near_in, index.columns(), vectors)
     found: list[Near] = []
     for vector in vectors[:ONE_BY_ONE]:
         seqs, cosines = await search.search(connection, vector, k=MOST)
         close = cosines >= FLOOR
         found.append([*zip(seqs[close].tolist(), np.minimum(cosines[close], 1.0).tolist(), strict=True)])
-    done: asyncio.Future[list[Near]] = loop.create_future()
-    done.set_result(found + [[] for _ in vectors[ONE_BY_ONE:]])
+    return known(found + [[] for _ in vectors[ONE_BY_ONE:]])
+
+
+def known(value: T) -> Awaitable[T]:
+    """Return what is known already as what others have to wait for."""
+    done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    done.set_result(value)
     return done
 
 

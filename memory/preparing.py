@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ import orjson
 from aurora.kernel.evidence import Provenance
 from memory.checking import MAX_SPAN, MAX_URI, check_actor, check_sizes, checked
 from memory.guard.redaction import lines_of, redact_value
+from memory.guard.trust import MEMORY, memory_ids
 from memory.items import MAX_TEXT, Item, NewItem, Source, Trust
 from memory.namespaces import encode
 from memory.ports import Redactor
@@ -115,7 +116,7 @@ def _prepared(item: NewItem, number: int, redactor: Redactor) -> Prepared:
         None if each is None else str.__str__(each)
         for each in (item.text, item.subject, item.predicate, item.object, item.key)
     )
-    sources: Sequence[Source] = item.sources
+    sources: Sequence[Source] = [_spelled(source) for source in item.sources]
     kinds: set[str] = set()
     # Seldom is there a secret at all: one look at everything tells.
     parts = (text, subject, predicate, said, *_words_of(sources), *lines_of(value))
@@ -185,6 +186,12 @@ def _words_of(sources: Sequence[Source]) -> Iterator[str]:
         yield source.uri
         if source.span is not None:
             yield source.span
+
+
+def _spelled(source: Source) -> Source:
+    """Return a source that is an item under its one name, so that whoever takes that back finds what came of it."""
+    ids = memory_ids((source,))
+    return replace(source, uri=f"{MEMORY}{ids[0]}") if ids else source
 
 
 def _storable_source(source: Source) -> Source:

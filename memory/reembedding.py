@@ -10,7 +10,8 @@ from sqlalchemy import Integer, Select, String, Table, bindparam, delete, exists
 from sqlalchemy.dialects import postgresql, sqlite
 
 from aurora.kernel.errors import Conflict
-from memory.chain import Chain, head_of
+from memory import pgvector
+from memory.chain import Chain
 from memory.embed import reopen_embedder
 from memory.items import State
 from memory.models import EmbedderModel, ItemModel, VectorModel
@@ -47,12 +48,14 @@ async def reembed(
     actor: str = "aurora",
     fence: Fence | None = None,
     report: Callable[[Reembedded], None] | None = None,
+    build: bool = False,
 ) -> Reembedded:
     """Give each item that has no vector under the memory's embedder one, and return how far it got.
 
     A batch is a transaction: whatever ends it, calling it again goes on from there, and once nothing is left to do it
-    does nothing. Texts are embedded outside of transactions. The last batch also puts `reembedded` into the chain, by
-    which the indexes of other processes notice.
+    does nothing. Texts are embedded outside of transactions. Each batch is an event of the chain and the latest version
+    of its items, by which the indexes of other processes take in its vectors. Where PostgreSQL has pgvector, its index
+    of the embedder is made first.
 
     Args:
         memory: Whose items, and under which embedder.
@@ -61,13 +64,15 @@ async def reembed(
         actor: For the chain of events.
         fence: Called first in each transaction; it raises where the writer may write no more.
         report: Called after each batch.
+        build: Let pgvector index any number of vectors that there are already; see `memory.pgvector.prepare`.
 
     Raises:
         AuroraError: the fence, the embedder or the database refused; what was done stays.
     """
-    name, done, after = memory.embedder.name, 0, 0
+    name, dimensions, done, after = memory.embedder.name, memory.embedder.dimensions, 0, 0
     async with memory.transactions.writing() as connection:
-        number = await Rows(connection, tenant=memory.tenant).embedder(name, dimensions=memory.embedder.dimensions)
+        number = await Rows(connection, tenant=memory.tenant).embedder(name, dimensions=dimensions)
+        await pgvector.prepare(connection, embedder=number, dimensions=dimensions, build=build)
         total = await _count_without(connection, memory.tenant, number)
     while done < total and batches != 0:
         async with memory.transactions.reading() as connection:
@@ -80,13 +85,16 @@ async def reembed(
             # Whoever erases locks the chain too: no vector is written of a text that is being erased.
             chain = await Chain.lock(connection, tenant=memory.tenant)
             halves = [vector.tobytes() for vector in vectors.astype("<f2")]
-            await _insert(connection, memory.tenant, number, [row.seq for row in rows], halves)
+            seqs = [row.seq for row in rows]
+            await _insert(connection, memory.tenant, number, seqs, halves)
+            if seqs:
+                told = {"embedder": name, "items": len(seqs)}
+                version = chain.add("reembedded", None, actor=actor, at=memory.clock.now(), details=told)
+                await Rows(connection, tenant=memory.tenant).renew(seqs, version=version)
+                await chain.flush()
             is_last = done + len(rows) >= total or len(rows) < batch
             if is_last:
                 total = done + len(rows) + await _count_without(connection, memory.tenant, number)
-            if is_last and total == done + len(rows):
-                chain.add("reembedded", None, actor=actor, at=memory.clock.now(), details={"embedder": name})
-                await chain.flush()
         done += len(rows)
         after = 0 if is_last else rows[-1].seq
         batches = None if batches is None else batches - 1
@@ -135,6 +143,8 @@ async def drop_old_vectors(memory: Memory, *, fence: Fence | None = None) -> int
 class Transition:
     """Tells under which embedder a tenant is to be searched while the vectors of a new one are made.
 
+    That is the one with the most vectors, until the new one has all that the others have; then it stays.
+
     Args:
         tenant: Whose memory; from whoever opened it, never from data.
         embedder: The memory's, under which new items are written.
@@ -147,38 +157,65 @@ class Transition:
         self._tenant = tenant
         self._embedder = embedder
         self._reopen = reopen
+        self._reopened: dict[str, Embedder | None] = {}
         self._is_over = False
         self._seen = -1
-        self._serving = embedder
+        self.serving = embedder
+        """As of the last `settle`: to make the vector of a question before a transaction is begun."""
 
-    async def serving(self, connection: AsyncConnection) -> tuple[int, Embedder]:
-        """Return the embedder to search under, and its id: the one with the most vectors until the new one has all.
+    async def settle(self, connection: AsyncConnection, *, events: int, is_mixed: bool) -> Embedder:
+        """Return the embedder to search under, in this transaction.
 
-        Once it has, it stays; until then it is looked up again whenever the memory has changed.
+        Args:
+            connection: In a transaction; it is asked only where the memory has changed since the last time.
+            events: Number of the tenant's last event.
+            is_mixed: Whether the tenant has vectors of another embedder than the memory's.
         """
-        if not self._is_over and (head := await head_of(connection, self._tenant)) != self._seen:
-            self._serving = await self._most(connection)
-            self._seen = head
-        return await _id_of(connection, self._serving.name), self._serving
+        if self._is_over or not is_mixed:
+            self.serving = self._embedder
+        elif events != self._seen:
+            self.serving = await self._most(connection)
+            self._seen = events
+        return self.serving
 
     async def _most(self, connection: AsyncConnection) -> Embedder:
-        number = await _id_of(connection, self._embedder.name)
-        if not (await connection.execute(_without(self._tenant, number).limit(1))).first():
-            self._is_over = True
-            return self._embedder
-        counts = (
-            select(_EMBEDDERS.c.name)
-            .join(_VECTORS, _VECTORS.c.embedder == _EMBEDDERS.c.id)
-            .where(_VECTORS.c.tenant == self._tenant)
-            .group_by(_EMBEDDERS.c.name)
-            .order_by(func.count().desc(), _EMBEDDERS.c.name)
-        )
-        for name in (await connection.execute(counts)).scalars():
-            if name == self._embedder.name:
-                return self._embedder
-            if (old := self._reopen(name)) is not None:
-                return old
-        return self._embedder
+        own = await _id_of(connection, self._embedder.name)
+        others = select(_EMBEDDERS.c.id, _EMBEDDERS.c.name).where(_EMBEDDERS.c.id != own).order_by(_EMBEDDERS.c.id)
+        ahead: dict[int, Embedder] = {}
+        for number, name in await connection.execute(others):
+            if await _has_more(connection, self._tenant, number, own) and (old := self._again(name)) is not None:
+                ahead[number] = old
+        self._is_over = not ahead
+        serving, most = self._embedder, await self._count(connection, own) if ahead else 0
+        for number, old in ahead.items():
+            count = await self._count(connection, number)
+            if count >= most:
+                serving, most = old, count
+        return serving
+
+    def _again(self, name: str) -> Embedder | None:
+        """Return the embedder of that name; each is opened once, for a model takes a second to load."""
+        if name not in self._reopened:
+            self._reopened[name] = self._reopen(name)
+        return self._reopened[name]
+
+    async def _count(self, connection: AsyncConnection, embedder: int) -> int:
+        mine = (_VECTORS.c.tenant == self._tenant) & (_VECTORS.c.embedder == embedder)
+        return (await connection.execute(select(func.count()).select_from(_VECTORS).where(mine))).scalar_one()
+
+
+async def _has_more(connection: AsyncConnection, tenant: str, embedder: int, own: int) -> bool:
+    """Tell whether an item has a vector under one embedder, and could have one under another and has not."""
+    held = _VECTORS.alias()
+    # Vectors are made from the first item to the last: what has none yet is at the end.
+    query = (
+        _without(tenant, own)
+        .join(held, (held.c.seq == _ITEMS.c.seq) & (held.c.tenant == tenant) & (held.c.embedder == embedder))
+        .with_only_columns(held.c.seq)
+        .order_by(None)
+        .order_by(held.c.seq.desc())
+    )
+    return (await connection.execute(query.limit(1))).first() is not None
 
 
 def _without(tenant: str, embedder: int) -> Select[Any]:

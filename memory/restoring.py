@@ -1,4 +1,4 @@
-"""Restoring: what something had superseded that is now taken back stands again."""
+"""Standing again: what something had superseded that is taken back, and what a person lets out of quarantine."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from aurora.kernel.errors import Conflict
 from memory.chain import Chain
 from memory.hand import Hand, micros, read_document, read_id
-from memory.items import Item
+from memory.items import Item, Trust
+from memory.namespaces import encode
 
 _SUPERSEDED = (
     "SELECT id, superseded_by, trust, state, recorded_at, valid_from, valid_to, subject, predicate, namespace, key"
@@ -23,12 +25,16 @@ _ENDS = (
 )
 _HEIRS = "SELECT id, recorded_at, valid_from FROM memory_items WHERE {} = $1 AND id {}"
 _RIVALS = (
-    "SELECT id, recorded_at, valid_from, valid_to, subject, predicate, namespace, key FROM memory_items"
+    "SELECT id, recorded_at, valid_from, valid_to, subject, predicate, namespace, key, trust FROM memory_items"
     " WHERE tenant = $1 AND retired_at IS NULL AND {}"
 )
 _CHANGE = (
     "UPDATE memory_items SET retired_at = $1, superseded_by = $2, valid_to = $3, version = $4"
     " WHERE tenant = $5 AND id = $6"
+)
+_STAND = (
+    "UPDATE memory_items SET retired_at = NULL, superseded_by = NULL, valid_to = $1, recorded_at = $2"
+    " WHERE tenant = $3 AND id = $4"
 )
 
 
@@ -44,6 +50,7 @@ class _Version:
     predicate: str | None = None
     namespace: str = ""
     key: str | None = None
+    trust: int = 0
 
     def excludes(self, other: _Version) -> bool:
         """Whether the two cannot both stand: they have one name, or state the same fact of the same time."""
@@ -119,6 +126,48 @@ class Restoring:
         await self._hand.each(_CHANGE, changed)
         return restored
 
+    async def stand(self, item: Item, *, actor: str, now: datetime) -> None:
+        """Let an item stand that is retired, from now on, in the place of what stands there and is trusted no more.
+
+        Args:
+            item: Retired.
+            actor: Who lets it.
+            now: When.
+
+        Raises:
+            Conflict: what stands in its place is trusted more.
+        """
+        hand, own_id = self._hand, self._hand.id(item.id)
+        ends = await self._ends([own_id])
+        own = _Version(
+            id=item.id,
+            recorded_at=_micros(item.recorded_at),
+            valid_from=_micros(item.valid_from),
+            valid_to=ends.get(item.id, micros(item.valid_to)),
+            subject=item.subject,
+            predicate=item.predicate,
+            namespace=encode(item.namespace),
+            key=item.key,
+        )
+        rivals = [each for each in await self._rivals([own]) if each.excludes(own)]
+        above = next((each for each in rivals if each.trust > item.trust), None)
+        if above is not None:
+            raise Conflict(
+                f"item {item.id} cannot stand: {above.id} stands in its place and is trusted more "
+                f"({Trust(above.trust).name.lower()}); nothing was changed. If that is wrong, state what is right",
+                field="id",
+                stands=str(above.id),
+            )
+        changed = []
+        for each in rivals:
+            details = {"by": item.id.hex, "valid_to": each.valid_to}
+            version = self._chain.add("superseded", each.id, actor=actor, at=now, details=details)
+            is_cut = each.valid_to is None and each.valid_from < own.valid_from
+            end = own.valid_from if is_cut else each.valid_to
+            changed.append((micros(now), own_id, end, version, self._tenant, hand.id(each.id)))
+        await hand.each(_CHANGE, changed)
+        await hand.fetch(_STAND, own.valid_to, micros(now), self._tenant, own_id)
+
     async def _superseded(self, lost: dict[UUID, Item]) -> list[_Superseded]:
         """Return what was superseded by something that is lost, each with the end that it had before."""
         among = self._hand.among("$2", "uuid")
@@ -126,8 +175,7 @@ class Restoring:
         rows = await self._hand.fetch(_SUPERSEDED.format(among), self._tenant, ids)
         if not rows:
             return []
-        told = await self._hand.fetch(_ENDS.format(among), self._tenant, self._hand.many([row[0] for row in rows]))
-        ends = {read_id(item): read_document(details)["valid_to"] for item, details in told}
+        ends = await self._ends([row[0] for row in rows])
         return [
             _Superseded(
                 id=(own := read_id(item)),
@@ -140,9 +188,16 @@ class Restoring:
                 predicate=predicate,
                 namespace=namespace,
                 key=key,
+                trust=trust,
             )
             for item, by, trust, state, recorded_at, valid_from, valid_to, subject, predicate, namespace, key in rows
         ]
+
+    async def _ends(self, ids: Sequence[object]) -> dict[UUID, int | None]:
+        """Return the end that each of these had before it was superseded."""
+        query = _ENDS.format(self._hand.among("$2", "uuid"))
+        told = await self._hand.fetch(query, self._tenant, self._hand.many(ids))
+        return {read_id(item): read_document(details)["valid_to"] for item, details in told}
 
     async def _heirs(self, ids: set[UUID]) -> dict[UUID, _Version]:
         if not ids:
@@ -152,7 +207,7 @@ class Restoring:
         found = [_Version(id=read_id(item), recorded_at=recorded, valid_from=valid) for item, recorded, valid in rows]
         return {each.id: each for each in found}
 
-    async def _rivals(self, waiting: Sequence[_Superseded]) -> list[_Version]:
+    async def _rivals(self, waiting: Sequence[_Version]) -> list[_Version]:
         """Return what stands and has a subject or a name of one of these."""
         found: dict[UUID, _Version] = {}
         for column in ("subject", "key"):
@@ -161,7 +216,7 @@ class Restoring:
                 continue
             query = _RIVALS.format(f"{column} {self._hand.among('$2', 'text')}")
             for item, *rest in await self._hand.fetch(query, self._tenant, self._hand.many(values)):
-                recorded_at, valid_from, valid_to, subject, predicate, namespace, key = rest
+                recorded_at, valid_from, valid_to, subject, predicate, namespace, key, trust = rest
                 found[read_id(item)] = _Version(
                     id=read_id(item),
                     recorded_at=recorded_at,
@@ -171,8 +226,13 @@ class Restoring:
                     predicate=predicate,
                     namespace=namespace,
                     key=key,
+                    trust=trust,
                 )
         return list(found.values())
+
+
+def _micros(moment: datetime) -> int:
+    return micros(moment) or 0
 
 
 def _heir(by: UUID, lost: dict[UUID, Item]) -> UUID | None:

@@ -6,7 +6,7 @@ On SQLite they go to the driver itself; values are bound as the types of `memory
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -82,6 +82,10 @@ class Rows:
     def __init__(self, connection: AsyncConnection, *, tenant: str) -> None:
         self._hand = Hand(connection)
         self._tenant = tenant
+
+    async def at_once(self, *told: Coroutine[Any, Any, Any]) -> list[Any]:
+        """Run several methods in line; see `memory.hand.Hand.at_once`."""
+        return await self._hand.at_once(*told)
 
     async def known(self, ids: Sequence[UUID]) -> dict[UUID, tuple[str, Trust]]:
         """Return tenant and trust of each of the items that exist, whoever's they are."""
@@ -208,6 +212,11 @@ class Rows:
             "UPDATE memory_items SET expires_at = $1, version = $2 WHERE seq = $3 AND tenant = $4",
             [(micros(each.expires_at), each.version, each.seq, self._tenant) for each in held],
         )
+
+    async def renew(self, seqs: Sequence[int], *, version: int) -> None:
+        """Give items a later version, by which the indexes of other processes read them again."""
+        statement = f"UPDATE memory_items SET version = $3 WHERE tenant = $1 AND seq {self._hand.among('$2', 'bigint')}"
+        await self._hand.fetch(statement, self._tenant, self._hand.many(seqs), version)
 
     def id(self, value: UUID | None) -> object:
         """Return an id as the database's driver takes it."""

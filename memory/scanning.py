@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import compress
@@ -37,12 +36,11 @@ _CHANGED = f"""
     ORDER BY i.version, i.seq LIMIT {_PAGE}
 """  # noqa: S608 - made of this module's own constants
 _COUNT = "SELECT count(*) FROM memory_vectors WHERE tenant = :1 AND embedder = :2"
-_HEAD = "SELECT number, hash FROM memory_heads WHERE tenant = :1"
-_HASH = "SELECT hash FROM memory_events WHERE tenant = :1 AND number = :2"
-_UNVERSIONED = """
-    SELECT operation, details FROM memory_events
-    WHERE tenant = :1 AND number > :2 AND number <= :3 AND operation IN ('deleted', 'reembedded')
+_HEAD = """
+    SELECT number, hash, (SELECT hash FROM memory_events WHERE tenant = :1 AND number = :2)
+    FROM memory_heads WHERE tenant = :1
 """
+"""One statement, for each is a hop to the driver: the head, and what it was bound to where we stand."""
 _LAST = 2**62
 
 
@@ -90,54 +88,25 @@ class VectorScan:
 
     async def refreshed(self, connection: AsyncConnection) -> VectorIndex:
         """Return the index as of the head that the connection sees. Use it before the next `await`."""
-        import numpy as np  # noqa: PLC0415 - heavy; `import memory` stays light
-
         while True:
-            number, digest = await self._head(connection)
-            index, known = self._index, self._number
-            if index is None or not await self._follows(connection, number, digest):
+            index, known, held = self._index, self._number, self._hash
+            head = await _rows(connection, _HEAD, self._tenant, known)
+            number, digest, bound = head[0] if head else (0, b"", None)
+            if index is None or not _follows(known, held, number, bytes(digest), bound):
                 async with self._loading:
                     if self._index is index and self._number == known:  # else another task has loaded it meanwhile
                         self._index = await self._load(connection)
-                        self._number, self._hash = number, digest
+                        self._number, self._hash = number, bytes(digest)
                         return self._index
                 continue
             if number == known:
                 return index
-            gone = await self._deleted(connection, known, number)
             changes = await self._changes(connection, known, number)
             if self._index is index and self._number == known:  # else another task was faster: look again
-                if gone is None:
-                    self._index = None  # to be loaded anew
-                    continue
-                index.remove(np.array(gone, dtype=np.int64))
                 for page in changes:
                     self._apply(index, page)
-                self._number, self._hash = number, digest
+                self._number, self._hash = number, bytes(digest)
                 return index
-
-    async def _head(self, connection: AsyncConnection) -> tuple[int, bytes]:
-        head = await _rows(connection, _HEAD, self._tenant)
-        return (head[0][0], bytes(head[0][1])) if head else (0, b"")
-
-    async def _follows(self, connection: AsyncConnection, number: int, digest: bytes) -> bool:
-        """Tell whether what is held is a past of what the database holds, and not of what was undone there."""
-        known, held = self._number, self._hash
-        if number <= known:
-            return number == known and digest == held
-        bound = await _rows(connection, _HASH, self._tenant, known)
-        return known == 0 or (bool(bound) and bytes(bound[0][0]) == held)
-
-    async def _deleted(self, connection: AsyncConnection, after: int, to: int) -> list[int] | None:
-        """Return the seqs of rows that are no more, and so have no version; `None`: not known, or there is more."""
-        gone: list[int] = []
-        for operation, text in await _rows(connection, _UNVERSIONED, self._tenant, after, to):
-            details = json.loads(text) if isinstance(text, str | bytes) else text
-            seq = (details or {}).get("seq")
-            if operation != "deleted" or not isinstance(seq, int):
-                return None
-            gone.append(seq)
-        return gone
 
     async def _load(self, connection: AsyncConnection) -> VectorIndex:
         count = await _rows(connection, _COUNT, self._tenant, self._embedder)
@@ -153,6 +122,8 @@ class VectorScan:
         seq = _LAST
         while page := await _rows(connection, _CHANGED, self._tenant, self._embedder, after, seq, to):
             pages.append(page)
+            if len(page) < _PAGE:
+                break
             after, seq = page[-1][3], page[-1][0]
         return pages
 
@@ -201,6 +172,21 @@ class VectorScans:
         """Let go of all that is held of a tenant."""
         for key in [key for key in self._scans if key[0] == tenant]:
             del self._scans[key]
+
+
+def _follows(known: int, held: bytes, number: int, digest: bytes, bound: bytes | None) -> bool:
+    """Tell whether what is held is a past of what the database holds, and not of what was undone there.
+
+    Args:
+        known: Number of the event that we stand at.
+        held: Its hash, as we know it.
+        number: Of the head.
+        digest: Of the head.
+        bound: The hash of the event that we stand at, as the database holds it.
+    """
+    if number <= known:
+        return number == known and digest == held
+    return known == 0 or (bound is not None and bytes(bound) == held)
 
 
 async def _rows(connection: AsyncConnection, statement: str, *values: object) -> _Rows:

@@ -14,6 +14,7 @@ from memory.chain import Chain
 from memory.erasing import Erasing
 from memory.hand import Hand
 from memory.items import Item, State
+from memory.lineage import Lineage, Resting
 from memory.models import ItemModel, SourceModel
 from memory.reading import Items, from_source
 from memory.restoring import Restoring
@@ -46,20 +47,25 @@ class Undoing:
         self._tenant = tenant
         self._chain = chain
         self._actor = actor
-        self._now = now
+        # The clock may have been set back since the last event: nothing is retired before it was recorded.
+        self._now = max(now, chain.at)
 
     async def approve(self, id: UUID) -> Item:
         """Let an item out of quarantine. It is trusted no more than before; a person's own words are another item.
 
+        Where something else stands in its place that is trusted no more, it takes that place, from now on.
+
         Raises:
             NotFound: there is no such item.
-            Conflict: it is not in quarantine.
+            Conflict: it is not in quarantine, or what stands in its place is trusted more.
         """
         item = (await self._items.get([id])).get(id)
         if item is None:
             raise NotFound(f"there is no item {id} in this memory", field="id")
         if item.state is not State.QUARANTINED:
             raise Conflict(f"item {id} is {item.state.value}, not in quarantine", field="id")
+        if item.retired_at is not None:
+            await self._restoring.stand(item, actor=self._actor, now=self._now)
         await self._move([item], State.ACTIVE, "approved", {})
         await self._chain.flush()
         return (await self._items.get([id]))[id]
@@ -99,9 +105,7 @@ class Undoing:
         if dry_run or not items:
             return items
         await self._move(items, State.ROLLED_BACK, "rolled_back", {"reason": _kept(reason)})
-        await Restoring(self._hand, tenant=self._tenant, chain=self._chain).restore(
-            items, actor=self._actor, now=self._now
-        )
+        await self._restoring.restore(items, actor=self._actor, now=self._now)
         await self._chain.flush()
         return list((await self._items.get(item.id for item in items)).values())
 
@@ -115,6 +119,9 @@ class Undoing:
     ) -> int:
         """Erase: text, value, names, sources, links and vectors go, a tombstone and the events stay. Return how many.
 
+        With an item goes what rests on nothing but erased items. What has another source stays; its sources say
+        which of them were erased, and so does an event.
+
         Args:
             ids: These items.
             source: And those from this source; one that ends in `*` names a beginning.
@@ -124,21 +131,47 @@ class Undoing:
         Raises:
             InputError: nothing is named.
         """
+        wanted, resting = await self._to_erase(ids, source=source, before=before)
+        erasing = Erasing(self._hand, tenant=self._tenant, chain=self._chain)
+        going = [*wanted, *resting.goes]
+        count = await erasing.erase(going, actor=self._actor, now=self._now, reason=_kept(reason))
+        await erasing.tell(resting.stays, actor=self._actor, now=self._now)
+        return count
+
+    async def forgettable(
+        self, ids: Iterable[UUID] = (), *, source: str | None = None, before: datetime | None = None, limit: int
+    ) -> tuple[int, Sequence[Item]]:
+        """Return how many items `forget` would erase, and so many of them: first what rests on others, then the latest.
+
+        Raises:
+            InputError: nothing is named.
+        """
+        wanted, resting = await self._to_erase(ids, source=source, before=before)
+        going = [*wanted, *resting.goes]
+        return len(going), await self._in_order(going[: -limit - 1 : -1])
+
+    async def _to_erase(
+        self, ids: Iterable[UUID], *, source: str | None, before: datetime | None
+    ) -> tuple[Sequence[UUID], Resting]:
+        """Return what is named and not erased yet, and what rests on it; on what was erased before, too."""
         named = list(ids)
         if not named and source is None and before is None:
             raise InputError("say what to erase: items, a source, or a moment before which all goes", field="ids")
         old = [] if before is None else [_ITEMS.c.recorded_at < before]
-        wanted: list[UUID] = []
+        wanted: dict[UUID, bool] = {}
         for start in range(0, len(named), _CHUNK):
-            wanted += await self._ids(_ITEMS.c.id.in_(named[start : start + _CHUNK]), *old)
+            wanted |= await self._erased(_ITEMS.c.id.in_(named[start : start + _CHUNK]), *old)
         if source is not None:
             of_source = select(_SOURCES.c.seq).where(from_source(self._tenant, source))
-            wanted += await self._ids(_ITEMS.c.seq.in_(of_source), *old)
+            wanted |= await self._erased(_ITEMS.c.seq.in_(of_source), *old)
         elif not named:
-            wanted = await self._ids(*old)
-        return await Erasing(self._hand, tenant=self._tenant, chain=self._chain).erase(
-            wanted, actor=self._actor, now=self._now, reason=_kept(reason)
-        )
+            wanted = await self._erased(*old)
+        resting = await Lineage(self._hand, tenant=self._tenant).resting_on(wanted)
+        return [each for each, is_erased in wanted.items() if not is_erased], resting
+
+    @property
+    def _restoring(self) -> Restoring:
+        return Restoring(self._hand, tenant=self._tenant, chain=self._chain)
 
     @property
     def _items(self) -> Items:
@@ -148,21 +181,21 @@ class Undoing:
         query = select(_ITEMS.c.id).where(_ITEMS.c.tenant == self._tenant, *conditions).order_by(_ITEMS.c.seq)
         return list((await self._connection.execute(query)).scalars())
 
+    async def _erased(self, *conditions: ColumnElement[bool]) -> dict[UUID, bool]:
+        """Return the items, in the order in which they were written, and whether each is erased."""
+        query = select(_ITEMS.c.id, _ITEMS.c.state == State.ERASED.value)
+        rows = await self._connection.execute(
+            query.where(_ITEMS.c.tenant == self._tenant, *conditions).order_by(_ITEMS.c.seq)
+        )
+        return {row[0]: bool(row[1]) for row in rows}
+
     async def _with_derived(self, ids: Sequence[UUID]) -> Sequence[Item]:
         """Return the items, and those that name one of them as their source, and so on."""
+        return await self._in_order([*ids, *await Lineage(self._hand, tenant=self._tenant).made_of(ids, states=_HELD)])
+
+    async def _in_order(self, ids: Sequence[UUID]) -> Sequence[Item]:
         found = await self._items.get(ids)
-        fresh = list(found)
-        while fresh:
-            uris = [f"memory:{each}" for each in fresh]
-            named: list[UUID] = []
-            for start in range(0, len(uris), _CHUNK):
-                of_these = select(_SOURCES.c.seq).where(
-                    _SOURCES.c.tenant == self._tenant, _SOURCES.c.uri.in_(uris[start : start + _CHUNK])
-                )
-                named += await self._ids(_ITEMS.c.seq.in_(of_these), _ITEMS.c.state.in_(_HELD))
-            fresh = [each for each in dict.fromkeys(named) if each not in found]
-            found |= await self._items.get(fresh)
-        return list(found.values())
+        return [found[each] for each in ids if each in found]
 
     async def _move(self, items: Sequence[Item], state: State, operation: str, details: dict[str, str]) -> None:
         changed = []

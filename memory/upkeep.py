@@ -1,4 +1,4 @@
-"""What a memory needs now and then: repeated facts made knowledge, what has decayed put away, vectors made."""
+"""What a memory needs now and then: idle threads made episodes, repeated facts knowledge; the old put away; vectors."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, select, union
 
 from memory.consolidation import Consolidation
 from memory.forgetting import KIND, Forgetting, RetentionPolicy
-from memory.jobs import Jobs
-from memory.models import HeadModel
+from memory.jobs import TIDY, Job, Jobs
+from memory.models import HeadModel, JobModel, ThreadModel
 from memory.reembedding import reembed
 from memory.worker import drain
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from memory.memory import Memory
     from memory.ports import Transactions
 
-_HEADS = cast("Table", HeadModel.__table__)
+_OF_TENANTS = [cast("Table", model.__table__) for model in (HeadModel, ThreadModel, JobModel)]
 _BATCHES = 20
 """Of 256 vectors that one round makes for a tenant."""
 
@@ -68,8 +68,10 @@ class Upkeep:
         Raises:
             AuroraError: the database or the embedder refused; the next round goes on.
         """
+        # Whoever has only threads has no chain of events yet.
+        known = union(*(select(table.c.tenant) for table in _OF_TENANTS)).order_by("tenant")
         async with self._transactions.reading() as connection:
-            tenants = list((await connection.execute(select(_HEADS.c.tenant).order_by(_HEADS.c.tenant))).scalars())
+            tenants = list((await connection.execute(known)).scalars())
         jobs = vectors = 0
         for tenant in tenants:
             memory = self._memory(tenant)
@@ -82,9 +84,15 @@ class Upkeep:
         consolidation, forgetting = Consolidation(memory, queue), Forgetting(memory, self._policy)
         hour = memory.clock.now().replace(minute=0, second=0, microsecond=0)
         if self._asked.get(memory.tenant) != hour:
+            await consolidation.enqueue_idle()
             async with memory.transactions.writing() as connection:
                 await consolidation.enqueue_facts(connection)
+                await queue.enqueue_tidy(connection)
             await forgetting.enqueue(queue)
             self._asked[memory.tenant] = hour
-        handlers = {**consolidation.handlers(), KIND: forgetting.handler(queue)}
+
+        async def tidy(job: Job) -> None:
+            await queue.purge(spare=consolidation.bookmarks, fence=queue.fence(job))
+
+        handlers = {**consolidation.handlers(), KIND: forgetting.handler(queue), TIDY: tidy}
         return await drain(queue, handlers, owner=self._owner)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from aurora.kernel.clock import Clock
@@ -16,7 +16,7 @@ from memory.deciding import Deciding, Met
 from memory.guard.trust import memory_ids
 from memory.hand import micros
 from memory.items import Remembered
-from memory.near import MOST, Near, near_among, near_held
+from memory.near import MOST, Near, known, near_among, near_held
 from memory.ports import Embedder
 from memory.preparing import Prepared
 from memory.rows import Held, Rows
@@ -61,14 +61,14 @@ class Writing:
         self._scope = scope_of(tenant)
 
     async def write(
-        self, connection: AsyncConnection, items: Sequence[Prepared], *, vectors: Vectors, actor: str
+        self, connection: AsyncConnection, items: Sequence[Prepared], *, vectors: Vectors | None, actor: str
     ) -> list[Remembered]:
         """Write the items in their order: each sees what those before it did.
 
         Args:
             connection: In a transaction that may write, and has not yet.
             items: As `prepare` makes them.
-            vectors: Of their texts. A row of zeros is none: `reembed` finds the item.
+            vectors: Of their texts. `None`, or a row of zeros: none yet, and `reembed` finds the item.
             actor: Who remembers.
 
         Raises:
@@ -77,30 +77,26 @@ class Writing:
         """
         rows = Rows(connection, tenant=self._tenant)
         chain = await Chain.lock(connection, tenant=self._tenant)
-        dimensions = self._embedder.dimensions
-        embedder = await rows.embedder(self._embedder.name, dimensions=dimensions)
-        met = await self._met(rows, items)
+        embedder, seqs, met = await rows.at_once(
+            rows.embedder(self._embedder.name, dimensions=self._embedder.dimensions),
+            rows.next_seqs(len(items)),
+            self._met(rows, items),
+        )
         decided = Deciding(tenant=self._tenant, chain=chain, ids=self._ids, actor=actor, now=self._clock.now(), met=met)
         remembered: list[Remembered] = []
-        for place, (item, seq) in enumerate(zip(items, await rows.next_seqs(len(items)), strict=True), 1):
+        for place, (item, seq) in enumerate(zip(items, seqs, strict=True), 1):
             remembered.append(decided.decide(item, seq=seq))
             if not place % _AT_ONCE:
                 await asyncio.sleep(0)
-        # The index must not see what this transaction writes: it may be rolled back.
-        search = self._searches.of(self._tenant, embedder=embedder, dimensions=dimensions)
-        near = await near_held(connection, search, vectors)
-        among = _among(vectors, decided.standing)
-        await self._flush(rows, decided)
-        await self._put_vectors(rows, decided, vectors, embedder=embedder)
+        near, among = await self._compare(connection, decided, vectors, embedder=embedder)
+        await self._flush(rows, decided, vectors, embedder=embedder)
         links = await self._near(rows, decided, await near, await among)
-        await rows.insert_links(
-            [
-                (rows.id(decided.written[place][0].id), "near", rows.id(to), self._tenant, cosine)
-                for place, found in links.items()
-                for to, cosine in found
-            ]
-        )
-        await chain.flush()
+        beside = [
+            (rows.id(decided.written[place][0].id), "near", rows.id(to), self._tenant, cosine)
+            for place, found in links.items()
+            for to, cosine in found
+        ]
+        await rows.at_once(rows.insert_links(beside), chain.flush())
         for place, found in links.items():
             remembered[place] = replace(remembered[place], near=tuple(to for to, _ in found))
         return remembered
@@ -110,23 +106,39 @@ class Writing:
         given = {item.id for item in items if item.id is not None}
         named = {each for item in items for each in memory_ids(item.sources)}
         linked = {to for item in items for _, to in item.links}
-        known = await rows.known([*(given | named | linked)])
+        items_known = await rows.known([*(given | named | linked)])
         for item in items:
             for _, to in item.links:
-                if to not in given and (to not in known or known[to][0] != self._tenant):
+                if to not in given and (to not in items_known or items_known[to][0] != self._tenant):
                     raise MemoryInvalid(
                         f"item {item.number}: links names {to}, which is no item of this memory",
                         item=item.number,
                         field="links",
                     )
-        same = await rows.by_hash([*{item.content_hash for item in items}])
+        same, facts, names = await rows.at_once(
+            rows.by_hash([*{item.content_hash for item in items}]),
+            rows.by_fact({fact for item in items if (fact := _fact(item))}),
+            rows.by_name({(item.namespace, item.key) for item in items if item.key is not None}),
+        )
         return Met(
             same=same,
-            facts=await rows.by_fact({fact for item in items if (fact := _fact(item))}),
-            named=await rows.by_name({(item.namespace, item.key) for item in items if item.key is not None}),
-            known=known,
+            facts=facts,
+            named=names,
+            known=items_known,
             uris=await rows.sources_of([*{each.seq for each in same}]) if same else {},
         )
+
+    async def _compare(
+        self, connection: AsyncConnection, decided: Deciding, vectors: Vectors | None, *, embedder: int
+    ) -> tuple[Awaitable[list[Near]], Awaitable[dict[int, Near]]]:
+        """Begin to look for what is near new items: seqs of what was held before, places of those before them.
+
+        Call it before the first write: the index must not see what may be rolled back.
+        """
+        if vectors is None:
+            return known([]), known({})
+        search = self._searches.of(self._tenant, embedder=embedder, dimensions=self._embedder.dimensions)
+        return await near_held(connection, search, vectors), _among(vectors, decided.standing)
 
     async def _near(
         self, rows: Rows, decided: Deciding, near: Sequence[Near], among: Mapping[int, Near]
@@ -141,29 +153,21 @@ class Writing:
                 links[place] = sorted(found, key=lambda each: -each[1])[:MOST]
         return links
 
-    async def _put_vectors(self, rows: Rows, decided: Deciding, vectors: Vectors, *, embedder: int) -> None:
-        halves = vectors.astype("<f2")
-        says_something: Any = vectors.any(axis=1)
-        await rows.insert_vectors(
-            [
-                (embedder, held.seq, self._tenant, halves[place].tobytes())
-                for place, (held, _) in decided.written.items()
-                if says_something[place]
-            ]
-        )
-
-    async def _flush(self, rows: Rows, decided: Deciding) -> None:
+    async def _flush(self, rows: Rows, decided: Deciding, vectors: Vectors | None, *, embedder: int) -> None:
         # First what leaves its name, then what takes it.
         await rows.retire([*decided.retired.values()])
         await rows.touch([held for seq, held in decided.touched.items() if seq not in decided.retired])
         written = [*decided.written.values()]
-        for start in range(0, len(written), _PIECE):
-            await rows.insert_items([self._row(held, item, rows) for held, item in written[start : start + _PIECE]])
-        await rows.insert_sources(
-            [(seq, each.uri, self._tenant, each.provenance.value, each.span) for seq, each in decided.sources]
-        )
-        await rows.insert_links(
-            [(rows.id(held), relation, rows.id(to), self._tenant, None) for held, relation, to in decided.links()]
+        pieces = [written[start : start + _PIECE] for start in range(0, len(written), _PIECE)]
+        for piece in pieces[:-1]:
+            await rows.insert_items([self._row(held, item, rows) for held, item in piece])
+        last = [self._row(held, item, rows) for held, item in pieces[-1]] if pieces else []
+        sources = [(seq, each.uri, self._tenant, each.provenance.value, each.span) for seq, each in decided.sources]
+        links = [(rows.id(held), relation, rows.id(to), self._tenant, None) for held, relation, to in decided.links()]
+        halves = {} if vectors is None else _halves(vectors, decided.written)
+        kept = [(embedder, decided.written[place][0].seq, self._tenant, half) for place, half in halves.items()]
+        await rows.at_once(
+            rows.insert_items(last), rows.insert_sources(sources), rows.insert_links(links), rows.insert_vectors(kept)
         )
 
     def _row(self, held: Held, item: Prepared, rows: Rows) -> tuple[object, ...]:
@@ -201,14 +205,19 @@ def _fact(item: Prepared) -> tuple[str, str] | None:
     return None if item.subject is None or item.predicate is None else (item.subject, item.predicate)
 
 
+def _halves(vectors: Vectors, places: Iterable[int]) -> dict[int, bytes]:
+    """Return the vectors of some places as they are stored, without those of zeros."""
+    import numpy as np  # noqa: PLC0415 - heavy; `import memory` stays light
+
+    halves, says_something = vectors.astype("<f2"), np.count_nonzero(vectors, axis=1).tolist()
+    return {place: halves[place].tobytes() for place in places if says_something[place]}
+
+
 def _among(vectors: Vectors, places: Sequence[int]) -> Awaitable[dict[int, Near]]:
     """Begin to compare some places of a batch, in a thread and beside the database; the result is what is near each."""
-    loop = asyncio.get_running_loop()
     if len(places) <= 1:
-        done: asyncio.Future[dict[int, Near]] = loop.create_future()
-        done.set_result({place: [] for place in places})
-        return done
-    return loop.run_in_executor(None, _compared, vectors, places)
+        return known({place: [] for place in places})
+    return asyncio.get_running_loop().run_in_executor(None, _compared, vectors, places)
 
 
 def _compared(vectors: Vectors, places: Sequence[int]) -> dict[int, Near]:

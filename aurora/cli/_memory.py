@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.padding import Padding
 from rich.text import Text
 
 from aurora.cli._json import json_line
-from aurora.cli._show import block, err, heading, plain, plural, table, tail, when
+from aurora.cli._show import block, heading, plain, plural, table, tail, when
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from rich.console import Console
-    from rich.progress import Progress, TaskID
 
 Document = Mapping[str, Any]
 
@@ -32,13 +24,12 @@ _SCORE, _PART, _SHARE = 10, 4, 24
 _FACTORS = ("recency", "importance", "trust")
 """What the rest is multiplied by; around 1, so that a bar would say nothing."""
 _TIMES = "\N{MULTIPLICATION SIGN}"
-_NARROW = 100
+_NARROW, _TINY, _ID = 100, 64, 8
+"""Columns of a terminal in which not all, or only the most needed, has a column; characters of an id."""
 _LONGEST = 400
 """Characters of a text in a list of hits; `show` has all of it."""
 _LEFT_OUT = 8
 """Items that were left out and are listed; --json has all of them."""
-_EVERY = 200
-"""Records between two words about progress."""
 
 
 def bar(value: float, width: int, *, style: str = "") -> Text:
@@ -83,36 +74,38 @@ def print_found(console: Console, found: Document) -> None:
             console.print(Padding(line, (0, 0, 0, 3)))
     if found["abstained"]:
         console.print(plain(f"nothing was found: {found['abstained']}"), soft_wrap=True)
+    _print_without_vector(console, found["without_vector"])
     if found["left_out"]:
         heading(console, "Left out")
-        grid = table("id", "text", "because", stretch="because", wrap=True)
-        for each in found["left_out"][:_LEFT_OUT]:
-            shown = plain(each["text"], limit=max(24, console.width // 3))
-            grid.add_row(Text(tail(each["id"]), style="cyan"), shown, plain(each["reason"]))
-        console.print(grid)
+        _print_left_out(console, found["left_out"][:_LEFT_OUT])
         if len(found["left_out"]) > _LEFT_OUT:
             console.print(Text(f"and {len(found['left_out']) - _LEFT_OUT} more; --json lists them", style="dim"))
     console.print(Text(f"{plural(found['considered'], 'item')} compared", style="dim"))
 
 
-def print_list(console: Console, found: Sequence[Document], *, full: bool = False) -> None:
-    """Print items, one a line."""
+def print_list(console: Console, found: Sequence[Document], *, full: bool = False, nothing: str = "no item") -> None:
+    """Print items, one a line; `nothing` where there are none."""
     if not found:
-        console.print("no item")
+        console.print(nothing)
         return
-    wide = console.width >= _NARROW
-    more = ["state", "recorded (UTC)"] if wide else []
-    grid = table("id", "tier", "kind", "trust", *more, "text", stretch="text")
+    names = ["id", "kind", "text"]
+    if console.width >= _TINY:
+        names[1:2] = ["tier", "kind", "trust"]
+    if console.width >= _NARROW:
+        names[4:4] = ["state", "recorded (UTC)"]
+    grid = table(*names, stretch="text")
+    grid.columns[0].min_width = _ID  # the end of an id that was cut names nothing
     for each in found:
-        extra: list[Any] = [_state(each["state"]), when(each["recorded_at"])[:16]] if wide else []
-        grid.add_row(
-            Text(tail(each["id"]), style="cyan"),
-            plain(each["tier"]),
-            plain(each["kind"], limit=20),
-            trust(each["trust"]),
-            *extra,
-            plain(each["text"]),
-        )
+        cells = {
+            "id": Text(tail(each["id"]), style="cyan"),
+            "tier": plain(each["tier"]),
+            "kind": plain(each["kind"], limit=20),
+            "trust": trust(each["trust"]),
+            "state": _state(each["state"]),
+            "recorded (UTC)": Text(when(each["recorded_at"])[:16]),
+            "text": plain(each["text"]),
+        }
+        grid.add_row(*(cells[name] for name in names))
     console.print(grid)
     if full:
         console.print(Text("more: --limit", style="dim"))
@@ -201,6 +194,7 @@ def print_stats(console: Console, found: Document) -> None:
             drawn = bar(count / most, _SHARE, style=styles.get(each, ""))
             grid.add_row(plain(each.replace("_", " ")), f"{count:,}", drawn)
         console.print(grid)
+    _print_without_vector(console, found["without_vector"])
 
 
 def print_gone(console: Console, gone: Document, did: str) -> None:
@@ -244,70 +238,6 @@ def reembedded_line(done: Document) -> Text:
     return plain(line + (f"; {plural(done['dropped'], 'old vector')} deleted" if done["dropped"] else ""))
 
 
-async def write_records(records: AsyncIterator[Mapping[str, Any]], file: Path | None, *, force: bool) -> None:
-    """Write records as they come, one a line, and tell on stderr how many a file holds.
-
-    Raises:
-        InputError: a file is there and may not be replaced, or the path cannot be a file.
-    """
-    from aurora.services.files import new_file
-
-    # Ends its transaction here, also where nobody reads on.
-    async with aclosing(cast("AsyncGenerator[Mapping[str, Any]]", records)) as all_records:
-        if file is None:
-            async for record in all_records:
-                sys.stdout.write(json_line(record) + "\n")
-            return
-        written = 0
-        with new_file(file, force=force) as target, Bar(err(), "records") as bar_:
-            lines: list[str] = []
-            async for record in all_records:
-                lines.append(json_line(record) + "\n")
-                written += 1
-                if len(lines) == _EVERY:
-                    await asyncio.to_thread(target.writelines, lines)
-                    lines = []
-                    bar_.show(written, None)
-            await asyncio.to_thread(target.writelines, lines)
-    err().print(plain(f"export: {file} ({plural(written, 'record')})"), soft_wrap=True)
-
-
-class Bar:
-    """Shows how far a long piece of work is; nothing at all in a pipe."""
-
-    def __init__(self, console: Console, what: str) -> None:
-        self._console = console
-        self._what = what
-        self._progress: Progress | None = None
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-            self._progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                console=self._console,
-                transient=True,
-            )
-            self._progress.start()
-            self._task = self._progress.add_task(self._what, total=None)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-
-    def show(self, done: int, total: int | None) -> None:
-        """Note how much is done."""
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=done, total=total)
-
-
 def _parts(parts: Mapping[str, float]) -> Text:
     """Return what a score is made of: a small bar for each part."""
     line = Text()
@@ -317,6 +247,29 @@ def _parts(parts: Mapping[str, float]) -> Text:
         else:
             line.append(f"{name} ", "dim").append_text(bar(value, _PART)).append(f" {value:.2f} ")
     return line
+
+
+def _print_without_vector(console: Console, left: int) -> None:
+    if left:
+        what = f"{plural(left, 'item')} without a vector: a search finds their words, not their meaning"
+        console.print()
+        console.print(
+            plain(f"{what}. A scheduler makes vectors as it goes, `aurora memory reembed` now"), soft_wrap=True
+        )
+
+
+def _print_left_out(console: Console, left_out: Sequence[Document]) -> None:
+    if console.width < _TINY:
+        for each in left_out:
+            shown = Text.assemble((tail(each["id"]), "cyan"), "  ", plain(each["text"], limit=_LONGEST // 4))
+            console.print(shown)
+            console.print(Padding(plain(each["reason"], style="dim"), (0, 0, 0, 3)))
+        return
+    grid = table("id", "text", "because", stretch="because", wrap=True)
+    for each in left_out:
+        shown = plain(each["text"], limit=max(24, console.width // 3))
+        grid.add_row(Text(tail(each["id"]), style="cyan"), shown, plain(each["reason"]))
+    console.print(grid)
 
 
 def _state(value: str) -> Text:
@@ -357,6 +310,7 @@ def _facts(console: Console, item: Document) -> None:
 
 def _versions(console: Console, item: Document) -> None:
     grid = table("id", "held from (UTC)", "to", "trust", "text", stretch="text")
+    grid.columns[0].min_width = len("● ") + _ID
     for each in item["versions"]:
         ends = when(each["retired_at"])[:16] if each["retired_at"] else "stands"
         here = Text("● " if each["id"] == item["id"] else "  ")

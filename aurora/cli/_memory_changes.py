@@ -11,6 +11,7 @@ from aurora.cli._memory_desk import FromSource, asked, moment_or_none, person
 from aurora.cli._options import AsJson, Database
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from aurora.services.desk import Desk
@@ -122,7 +123,7 @@ def add(
                 return await add_note(desk, *note)
             assert fact is not None
             begins, ends = moment_or_none(valid_from, "--valid-from", now), moment_or_none(valid_to, "--valid-to", now)
-            return await add_fact(desk, fact, reason=reason, valid_from=begins, valid_to=ends)
+            return await add_fact(desk, fact, now=now, reason=reason, valid_from=begins, valid_to=ends)
 
         kept = await asked(db, remember)
         if as_json:
@@ -138,7 +139,7 @@ def forget(
     *,
     ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ID...", show_default=False, help="Ids of items, or their last digits, 6 or more."),
+        typer.Argument(metavar="[ID...]", show_default=False, help="Ids of items, or their last digits, 6 or more."),
     ] = None,
     source: FromSource = None,
     before: Annotated[
@@ -153,8 +154,8 @@ def forget(
 ) -> None:
     """Erase items for good: text, value, names and vector go. A tombstone stays in the chain of events.
 
-    It cannot be undone, and backups of the database keep what they have. To take something back that was wrong, use
-    `aurora memory rollback`: it keeps the evidence.
+    What was made of erased items and of nothing else goes with them. It cannot be undone, and backups of the database
+    keep what they have. To take something back that was wrong, use `aurora memory rollback`: it keeps the evidence.
 
     Examples:
         aurora memory forget 87816699 --reason 'request 118 of the data subject' --yes
@@ -173,7 +174,8 @@ def forget(
                 desk, ids or [], now=now, reason=reason, source=source, before=moment, is_dry=is_dry
             )
 
-        return _told(await asked(db, act), "erased", is_preview=dry_run, as_json=as_json)
+        did = "erased"
+        return await _take_away(act, db, source, doing="erasing", did=did, is_preview=dry_run, as_json=as_json)
 
     run(work)
 
@@ -196,7 +198,7 @@ def rollback(
     It is never recalled again, and what it had replaced stands again. It stays as evidence: `aurora memory show`.
 
     Examples:
-        aurora memory rollback --source run:01928374 --reason 'the model was misled' --dry-run
+        aurora memory rollback --source run:01a206fb-7a99-7001-8dee-2ae218cf310d --reason 'was misled' --dry-run
 
         aurora memory rollback --after 2026-06-16T08:00Z --reason 'test data' --yes
 
@@ -210,7 +212,8 @@ def rollback(
             moment, is_dry = moment_or_none(after, "--after", now), dry_run or not yes
             return await roll_back(desk, now=now, reason=reason, source=source, after=moment, is_dry=is_dry)
 
-        return _told(await asked(db, act), "taken back", is_preview=dry_run, as_json=as_json)
+        did = "taken back"
+        return await _take_away(act, db, source, doing="taking back", did=did, is_preview=dry_run, as_json=as_json)
 
     run(work)
 
@@ -230,7 +233,8 @@ def reembed(
 
     async def work() -> int:
         from aurora.cli._json import write_json
-        from aurora.cli._memory import Bar, reembedded_line
+        from aurora.cli._memory import reembedded_line
+        from aurora.cli._memory_work import Bar
         from aurora.cli._show import err, out
         from aurora.services.memory import reembed_memory
 
@@ -245,12 +249,24 @@ def reembed(
     run(work, when_stopped="what was made stays; the same command goes on from there")
 
 
-def _told(done: dict[str, Any], did: str, *, is_preview: bool, as_json: bool) -> int:
-    """Tell what was taken away, or would be, and return the exit status."""
+async def _take_away(
+    act: Callable[[Desk, datetime], Awaitable[dict[str, Any]]],
+    db: str | None,
+    source: str | None,
+    *,
+    doing: str,
+    did: str,
+    is_preview: bool,
+    as_json: bool,
+) -> int:
+    """Take something away, or find out what it would be, tell it, and return the exit status."""
     from aurora.cli._json import write_json
     from aurora.cli._memory import print_gone
-    from aurora.cli._show import complain, out
+    from aurora.cli._memory_work import Bar
+    from aurora.cli._show import complain, err, out
 
+    with Bar(err(), doing):
+        done = await asked(db, act)
     if as_json:
         write_json(done)
     else:
@@ -258,4 +274,9 @@ def _told(done: dict[str, Any], did: str, *, is_preview: bool, as_json: bool) ->
     if done["dry_run"] and not is_preview and done["items"]:
         complain(f"nothing was {did}; with --yes it is")
         return INCOMPLETE
+    if source is not None and not done["items"]:
+        complain(
+            f"nothing that stands comes from «{source}»: a source is named in full, or ends in *; "
+            "`aurora memory show` tells those of an item"
+        )
     return DONE

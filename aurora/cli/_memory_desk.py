@@ -18,7 +18,7 @@ FromSource = Annotated[
         "--source",
         metavar="URI",
         show_default=False,
-        help="All that came from this source, such as user:mallory or run:0192…; one that ends in * names a beginning.",
+        help="All that came from this source, such as user:mallory or run:ID, in full; with * at the end, a beginning.",
     ),
 ]
 

@@ -193,7 +193,7 @@ def stats(as_json: AsJson = False, db: Database = None) -> None:
 @app.command(cls=Command)
 def export(
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", show_default=False, help="Where to; without it to stdout.")
+        Path | None, typer.Argument(metavar="FILE", show_default=False, help="Where to; - or none: stdout.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     db: Database = None,
@@ -209,7 +209,7 @@ def export(
     """
 
     async def work() -> int:
-        from aurora.cli._memory import write_records
+        from aurora.cli._memory_work import write_records
         from aurora.cli._options import opened
 
         async with opened(db) as runtime:
@@ -260,7 +260,8 @@ async def _list(as_json: bool, db: str | None, **filters: Any) -> int:
         for each in found:
             write_json(each)
     else:
-        print_list(out(), found, full=len(found) == filters["limit"])
+        nothing = "nothing waits in quarantine" if filters.get("state") == "quarantined" else "no item"
+        print_list(out(), found, full=len(found) == filters["limit"], nothing=nothing)
     return DONE
 
 

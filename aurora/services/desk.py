@@ -82,6 +82,9 @@ class Desk(Protocol):
     async def stats(self) -> Any:
         """Return the memory in numbers."""
 
+    async def without_vector(self) -> int:
+        """Return how many active items have no vector."""
+
     async def verify(self) -> Any:
         """Tell whether the chain of events is as it was written."""
 

@@ -18,6 +18,9 @@ from aurora.services.outcomes import Document, told
 SHOWN = 20
 """Items that a preview lists; the count tells how many there are."""
 
+_TYPES = tuple(dict.fromkeys((*map(str, EntityType), *map(str, ObservableType))))
+"""What a subject may be for an alert to name it."""
+
 _AGO = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -69,6 +72,8 @@ def subject_of(text: str) -> str:
 async def search_memory(desk: Desk, query: str, *, now: datetime, **filters: Any) -> Document:
     """Return what a memory answers: `hits` with their scores, `left_out` with the reasons, `abstained`.
 
+    Where nothing was found, `without_vector` tells how many items were searched by their words alone.
+
     Args:
         desk: Whose memory.
         query: In any words.
@@ -85,6 +90,7 @@ async def search_memory(desk: Desk, query: str, *, now: datetime, **filters: Any
         "for_action": bool(filters.get("for_action")),
         "considered": found.considered,
         "abstained": found.abstained,
+        "without_vector": 0 if found.items else await desk.without_vector(),
         "hits": [
             {
                 "score": round(hit.score, 4),
@@ -146,24 +152,47 @@ async def list_items(desk: Desk, *, now: datetime, **filters: Any) -> list[Docum
     return [item_document(each, now=now) for each in await desk.list(**filters)]
 
 
-async def add_fact(desk: Desk, fact: tuple[str, str, str], **more: Any) -> Document:
+async def add_fact(
+    desk: Desk,
+    fact: tuple[str, str, str],
+    *,
+    now: datetime,
+    reason: str,
+    valid_from: datetime | None = None,
+    valid_to: datetime | None = None,
+) -> Document:
     """State a fact about a thing and return what became of it.
 
     Args:
         desk: Whose memory, and who says so.
         fact: Subject, predicate and object.
-        more: `reason`, `valid_from` and `valid_to`, as `Desk.state_fact` takes them.
+        now: The fact is true from here unless another moment is named.
+        reason: Why it is true.
+        valid_from: Since when it is true.
+        valid_to: Until when it is true.
 
     Raises:
-        InputError: a part is blank, or the subject has no type.
+        InputError: a part is blank, the subject has no type, or the fact would be true at no moment.
     """
     predicate, said = (" ".join(part.split()) for part in fact[1:])
     for name, part in (("predicate", predicate), ("object", said)):
         if not part:
             raise InputError(f"the {name} of a fact must not be blank; --fact takes three: 'host:web-1' is 'a scanner'")
-    if not more["reason"].strip():
+    if not reason.strip():
         raise InputError("say why with --reason: whoever reads the fact in a year will ask")
-    return kept_document(await desk.state_fact(subject_of(fact[0]), predicate, said, **more))
+    if valid_to is not None and valid_to <= (valid_from or now):
+        since = "now; name --valid-from, too" if valid_from is None else "--valid-from"
+        raise InputError(f"the fact would be true at no moment: --valid-to is not after {since}")
+    subject = subject_of(fact[0])
+    stated = await desk.state_fact(subject, predicate, said, reason=reason, valid_from=valid_from, valid_to=valid_to)
+    kept = kept_document(stated)
+    kind = subject.partition(":")[0]
+    if kind not in _TYPES:
+        kept["reasons"].append(
+            f"no alert names anything of the type {quoted(kind, limit=40)}, so triage never shows it; types that "
+            f"alerts have: {', '.join(_TYPES)}"
+        )
+    return kept
 
 
 async def add_note(desk: Desk, title: str, text: str) -> Document:
@@ -202,6 +231,8 @@ async def forget_items(
         InputError: nothing is named, or no reason.
         NotFound: there is no such item; nothing was erased.
     """
+    if not ids and source is None and before is None:
+        raise InputError("say what to erase: ids of items, --source URI, or --before TIME")
     _check_reason(reason)
     named = [item.id for item in await desk.find(ids)] if ids else []
     count, latest = await desk.forgettable(named, source=source, before=before, limit=SHOWN)
@@ -226,6 +257,8 @@ async def roll_back(
     Raises:
         InputError: neither a source nor a moment is given, or no reason.
     """
+    if source is None and after is None:
+        raise InputError("say what to take back: --source URI, or --after TIME, or both")
     _check_reason(reason)
     items = await desk.rollback(source=source, after=after, reason=reason, dry_run=is_dry)
     return {
@@ -238,15 +271,17 @@ async def roll_back(
 async def memory_stats(desk: Desk) -> Document:
     """Return a memory in numbers."""
     found = await desk.stats()
+    taken_away = sum(found.by_state.get(state, 0) for state in ("rolled_back", "erased"))
     return {
         "by_tier": dict(found.by_tier),
         "by_state": dict(found.by_state),
         "by_trust": dict(found.by_trust),
-        "superseded": found.superseded,
+        "superseded": found.superseded - taken_away,  # those stand no more either, but nothing took their place
         "sources": found.sources,
         "oldest": told(found.oldest),
         "newest": told(found.newest),
         "vectors": dict(found.vectors),
+        "without_vector": await desk.without_vector(),
     }
 
 

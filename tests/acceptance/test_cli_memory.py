@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -205,7 +206,14 @@ def test_rolling_back_a_source_shows_what_goes_and_lets_what_was_replaced_stand_
         (["search", "x", "--as-of", "yesterday"], 2, "--as-of"),
         (["show", "\x1b[31mX"], 1, "no id of an item"),
         (["forget", "--reason", "r", "--yes"], 2, "say what to erase"),
-        (["rollback", "--reason", "r", "--yes"], 2, "say what to roll back"),
+        (["rollback", "--reason", "r", "--yes"], 2, "say what to take back: --source URI, or --after TIME"),
+        (["forget", "--reason", "r"], 2, "ids of items, --source URI, or --before TIME"),
+        (["add", "--fact", "host:x", "is", "y", "--reason", "r", "--valid-to", "1d"], 2, "name --valid-from, too"),
+        (
+            ["add", "--fact", "host:x", "is", "y", "--reason", "r", "--valid-from", "2d", "--valid-to", "3d"],
+            2,
+            "--valid-to is not after --valid-from",
+        ),
         (["forget", "abcdef", "--yes"], 2, "--reason"),
         (["forget", "abcdefabcdef", "--reason", "r", "--yes"], 1, "there is no item"),
         (["list", "--tier", "nonsense"], 2, "nonsense"),
@@ -250,6 +258,16 @@ def test_an_export_holds_items_sources_and_the_chain_and_replaces_no_file(memory
     assert "--force" in refused.err
 
 
+def test_an_export_to_a_dash_goes_to_stdout(memory, tmp_path, monkeypatch) -> None:
+    memory("add", "--note", "One", "first")
+    monkeypatch.chdir(tmp_path)
+
+    printed = memory("export", "-")
+
+    assert printed.documents == memory("export").documents
+    assert not (tmp_path / "-").exists()
+
+
 def test_a_chain_that_somebody_edited_is_told(memory, tmp_path) -> None:
     memory("add", "--note", "One", "first")
     memory("add", "--note", "Two", "second")
@@ -274,6 +292,93 @@ def test_numbers_are_told_of_an_empty_memory_and_of_a_full_one(memory) -> None:
     assert "nothing is remembered yet" in empty.out
     assert "1 item from 1 source" in full.out
     assert "procedural" in full.out
+
+
+def test_items_that_a_search_finds_by_words_alone_are_counted_with_the_command_that_mends_it(memory, tmp_path) -> None:
+    memory("add", "--note", "One", "first")
+    whole = memory("stats")
+    with closing(sqlite3.connect(tmp_path / "aurora.db")) as connection:
+        connection.execute("DELETE FROM memory_vectors")
+        connection.commit()
+
+    told, counted = memory("stats"), memory("stats", "--json").documents[0]["without_vector"]
+    missed, found = memory("search", "turbine blade wear"), memory("search", "first")
+    memory("reembed")
+
+    assert "without a vector" not in whole.out
+    assert "1 item without a vector" in told.out
+    assert "aurora memory reembed" in told.out
+    assert "1 item without a vector" in missed.out
+    assert "without a vector" not in found.out
+    assert "without a vector" not in memory("search", "turbine blade wear").out
+    assert (counted, memory("stats", "--json").documents[0]["without_vector"]) == (1, 0)
+
+
+def test_a_fact_about_what_no_alert_names_is_kept_and_the_person_is_told_so(memory) -> None:
+    slip = memory("add", "--fact", "hots:web-1", "is", "a scanner", "--reason", "CHG-1042")
+    right = memory("add", "--fact", "host:web-1", "is", "a scanner", "--reason", "CHG-1042")
+
+    assert slip.status == 0
+    assert "no alert names anything of the type «hots», so triage never shows it" in slip.out
+    assert "host, user" in slip.out
+    assert "no alert" not in right.out
+
+
+def test_what_was_taken_back_is_found_again_and_is_not_said_to_be_superseded(memory) -> None:
+    memory("add", "--fact", "host:web-1", "is", "a scanner", "--reason", "r1")
+    memory("rollback", "--after", "1d", "--reason", "wrong", "--yes")
+
+    (taken,) = memory("list", "--state", "rolled_back", "--json").documents
+    memory("forget", taken["id"], "--reason", "request 118", "--yes")
+    listed = memory("list", "--state", "erased")
+
+    assert taken["object"] == "a scanner"
+    assert memory("show", taken["id"]).status == 0
+    assert taken["id"][-8:] in listed.out
+    assert memory("stats", "--json").documents[0]["superseded"] == 0
+
+
+@pytest.mark.parametrize("command", ["rollback", "forget"])
+def test_a_source_of_which_nothing_is_there_is_told_with_how_sources_are_named(memory, command) -> None:
+    memory("add", "--note", "One", "first")
+
+    done = memory(command, "--source", "run:0192\x1b[31m", "--reason", "r", "--yes", "--json")
+
+    assert (done.status, done.documents[0]["items"]) == (0, 0)
+    assert "named in full, or ends in *" in " ".join(done.err.split())
+    assert "\x1b" not in done.err
+
+
+def test_in_a_narrow_terminal_ids_are_whole_and_reasons_can_be_read(memory, database, monkeypatch) -> None:
+    told_by(database, Provenance.SENSOR, "web-1 is a maintenance scanner of the house", uri="alert:1")
+    (item,) = memory("list", "--json").documents
+    monkeypatch.setenv("COLUMNS", "40")
+
+    for arguments in (["list"], ["search", "maintenance scanner", "--for-action"], ["show", item["id"]]):
+        lines = memory(*arguments).out.splitlines()
+
+        assert any(item["id"][-8:] in line for line in lines), arguments
+        assert all(len(line) <= 40 for line in lines if "nothing was found" not in line), arguments
+    assert "web-1 is a maint" in memory("list").out
+    assert "only sensor vouches for it" in " ".join(memory("search", "maintenance", "--for-action").out.split())
+
+
+def test_an_empty_quarantine_says_so(memory) -> None:
+    assert memory("quarantine").out.strip() == "nothing waits in quarantine"
+    assert memory("list").out.strip() == "no item"
+
+
+def test_the_database_of_a_program_without_aurora_is_opened_as_it_is(tmp_path) -> None:
+    database = f"sqlite:///{tmp_path}/agent.db"
+    told_by(database, Provenance.SENSOR, "web-1 was scanned on Tuesday")
+
+    found = aurora("memory", "search", "scanned on Tuesday", "--db", database, "--json")
+    told_by(database, Provenance.SENSOR, "web-2 was scanned on Friday")
+
+    assert [hit["text"] for hit in found.documents[0]["hits"]] == ["web-1 was scanned on Tuesday"]
+    assert aurora("memory", "stats", "--db", database, "--json").documents[0]["by_state"] == {"active": 2}
+    assert aurora("db", "check", "--db", database).status == 0
+    assert aurora("memory", "verify", "--db", database).status == 0
 
 
 def test_new_vectors_are_made_where_they_are_missing(memory, tmp_path) -> None:
@@ -315,6 +420,7 @@ def test_a_run_shows_what_it_recalled_and_which_claim_cites_it(memory, database,
     assert [each["kind"] for each in run["verdict"]["recalled"]][-1] == "fact"
     assert "Recalled from memory" in shown.out
     assert "cited by memory.similar" in shown.out
+    assert re.search(r"^ {4}alike █+░* \d+%  trust █{6} operator  fresh █{6} today *$", shown.out, re.MULTILINE)
     assert "Recalled from memory" in aurora("runs", "show", second["run_id"], "--db", database).out
     assert "<h4>Recalled from memory</h4>" in page.read_text()
     assert memory("show", cases[0]["memory"]).status == 0

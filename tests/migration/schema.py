@@ -21,7 +21,7 @@ from memory.schema import create
 class SchemaContract:
     """Subclass it in one file per database and provide `engine`: an open engine on an empty database."""
 
-    clauses: ClassVar[int] = 7
+    clauses: ClassVar[int] = 8
 
     async def test_the_migrations_lead_to_what_the_models_say(self, engine: AsyncEngine) -> None:
         await upgrade(engine)
@@ -73,6 +73,20 @@ class SchemaContract:
 
         with pytest.raises(SchemaOutdated, match="aurora db upgrade"):
             await ensure_current(engine)
+
+    async def test_a_memory_that_was_made_without_aurora_gets_auroras_tables_beside_it(self, engine) -> None:
+        async with engine.begin() as connection:
+            await create(connection)
+            await connection.execute(text("INSERT INTO memory_heads VALUES ('default', 7, :hash)"), {"hash": b"h" * 32})
+            made = await connection.run_sync(_memory)
+
+        await asyncio.gather(*(ensure_current(engine) for _ in range(4)))
+
+        assert (await revision(engine)).is_current
+        assert await differences(engine) == []
+        async with engine.connect() as connection:
+            assert await connection.run_sync(_memory) == made
+            assert (await connection.execute(text("SELECT number FROM memory_heads"))).scalar_one() == 7
 
     async def test_somebody_elses_database_is_left_alone(self, engine: AsyncEngine) -> None:
         async with engine.begin() as connection:

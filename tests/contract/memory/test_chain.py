@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import delete, update
@@ -88,3 +89,18 @@ async def test_writers_that_come_at_once_take_turns(
     await asyncio.gather(*(add(transactions, clock, ids, 5) for _ in range(8)))
 
     assert await report(transactions) == ChainReport(ok=True, events=40)
+
+
+async def test_events_do_not_go_back_in_time_when_the_clock_is_set_back(
+    transactions: Transactions, clock: ManualClock, ids: Uuid7Factory
+) -> None:
+    await add(transactions, clock, ids, 1)
+    late = clock.now()
+    early = ManualClock(late - timedelta(hours=1))
+
+    await add(transactions, early, ids, 2)
+
+    async with transactions.writing() as connection:
+        assert (await Chain.lock(connection, tenant=TENANT)).at == late
+        assert [each.at for each in await events(connection, TENANT)] == [late, late, late]
+    assert (await report(transactions)).ok

@@ -6,8 +6,9 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
@@ -19,8 +20,10 @@ from aurora.kernel.models import Decider, VerdictLabel
 from aurora.testing import ManualClock
 from memory.connections import open_database
 from memory.consolidation import CONTESTED, FACTS, MAX_MESSAGES, THREAD, Consolidation
-from memory.items import Item, Source, Tier, Trust
+from memory.embed.hashing import HashingEmbedder
+from memory.items import Item, Source, State, Tier, Trust
 from memory.jobs import Job, Jobs
+from memory.memory import Memory
 from memory.ports import Summariser, Transactions
 from memory.summary import Author
 from memory.tiers.episodic import EpisodicMemoryStore
@@ -28,6 +31,9 @@ from memory.tiers.semantic import SemanticMemory
 from memory.tiers.thread import ThreadMemory
 from memory.worker import drain, work
 from tests.contract.memory.made import closed, ip, open_memory
+
+if TYPE_CHECKING:
+    from memory.ports import Vectors
 
 ADDRESS = "indicator:ip:203.0.113.7"
 
@@ -228,6 +234,59 @@ async def test_what_three_cases_agree_on_is_known_with_the_cases_as_evidence(hou
     assert fact is not None
     assert (fact.predicate, fact.object, fact.trust) == ("case_outcome", "benign", Trust.TOOL_OUTPUT)
     assert {source.uri for source in fact.sources} == {f"memory:{each.id}" for each in kept}
+
+
+async def test_a_fact_stays_while_a_case_bears_it_out_and_goes_with_the_last(house: House) -> None:
+    kept = [await house.episodes.store_case(closed(f"c{n}", iocs=ip("203.0.113.7"))) for n in range(3)]
+    await house.consolidation.consolidate_facts()
+
+    await house.memory.forget([each.id for each in kept[:2]], actor="user:ada", reason="request 118")
+    fact = await house.fact()
+    await house.memory.forget([kept[2].id], actor="user:ada", reason="request 118")
+
+    assert fact is not None
+    assert sorted(source.span or "" for source in fact.sources) == ["", "[erased]", "[erased]"]
+    assert await house.fact() is None
+    erased = await house.memory.get(fact.id)
+    assert erased is not None
+    assert (erased.state, erased.object) == (State.ERASED, None)
+
+
+class Interrupted(HashingEmbedder):
+    """Lets something happen once, between the look at what episodes say and the write of the fact."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.happens: Callable[[], Awaitable[object]] | None = None
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        if self.happens is not None:
+            happens, self.happens = self.happens, None
+            await happens()
+        return await super().embed(texts)
+
+
+async def test_a_case_that_is_erased_while_a_fact_is_made_of_it_is_no_evidence(
+    transactions: Transactions, clock: ManualClock, ids: Uuid7Factory
+) -> None:
+    embedder = Interrupted()
+    memory = Memory(transactions, tenant="t1", clock=clock, ids=ids, embedder=embedder)
+    episodes, jobs = EpisodicMemoryStore(memory), Jobs(transactions, "t1", clock, ids)
+    consolidation = Consolidation(memory, jobs)
+    kept = [await episodes.store_case(closed(f"c{n}", iocs=ip("203.0.113.7"))) for n in range(4)]
+    async with transactions.writing() as connection:
+        await consolidation.enqueue_facts(connection)
+    embedder.happens = lambda: memory.forget([kept[0].id], actor="user:ada", reason="request 118")
+
+    await drain(jobs, consolidation.handlers(), owner="w1")
+    first = await SemanticMemory(memory).facts_about(ADDRESS)
+    clock.advance(jobs.patience.cap)
+    await drain(jobs, consolidation.handlers(), owner="w1")
+
+    [fact] = await SemanticMemory(memory).facts_about(ADDRESS)
+    assert list(first) == []
+    assert {source.uri for source in fact.sources} == {f"memory:{each.id}" for each in kept[1:]}
+    assert await jobs.waiting() == 0
 
 
 async def test_a_corrected_case_bears_witness_to_its_new_outcome_alone(house: House, clock: ManualClock) -> None:

@@ -8,11 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
-from aurora.kernel.errors import AuroraError, ConfigError, StorageUnavailable
+from aurora.kernel.errors import AuroraError, ConfigError, Conflict, StorageError, StorageUnavailable
 from memory.connections import Database, open_database
 from memory.hand import Hand
+from memory.models import HeadModel
 from memory.schema import create, is_there
 
 NEW = "INSERT INTO memory_heads (tenant, number, hash) VALUES ($1, $2, $3)"
@@ -145,6 +146,117 @@ async def test_a_database_in_memory_needs_no_file() -> None:
             await Hand(connection).fetch(NEW, "t1", 1, b"x")
 
         assert await count(database) == 1
+
+
+async def test_transactions_of_a_database_in_memory_take_turns_readers_too() -> None:
+    async with open_database("sqlite://") as database:
+
+        async def write(number: int) -> int:
+            async with database.writing() as connection:
+                await Hand(connection).fetch(NEW, f"t{number}", 1, b"x")
+                await asyncio.sleep(0)
+            return await count(database)
+
+        counts = await asyncio.gather(*(write(number) for number in range(20)))
+
+        assert max(counts) == 20
+
+
+async def test_a_cancelled_wait_for_a_database_in_memory_does_not_keep_the_turn() -> None:
+    async with open_database("sqlite://") as database:
+        async with database.writing() as connection, asyncio.TaskGroup() as group:
+            waiting = group.create_task(count(database))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await Hand(connection).fetch(NEW, "t1", 1, b"x")
+
+        assert await count(database) == 1
+
+
+async def test_a_transaction_within_one_of_a_database_in_memory_is_refused_and_takes_nothing_back() -> None:
+    async with open_database("sqlite://") as database:
+        async with database.writing() as connection:
+            await Hand(connection).fetch(NEW, "t1", 1, b"x")
+            with pytest.raises(StorageError, match="within another"):
+                await count(database)
+
+        assert await count(database) == 1
+
+
+async def test_a_task_that_is_waited_for_within_a_transaction_of_a_database_in_memory_gives_up() -> None:
+    async with open_database("sqlite://", patience=timedelta(milliseconds=20)) as database:
+        async with database.writing() as connection:
+            await Hand(connection).fetch(NEW, "t1", 1, b"x")
+            with pytest.raises(StorageUnavailable, match="one connection"):
+                await asyncio.create_task(count(database))
+
+        assert await count(database) == 1
+
+
+@pytest.mark.parametrize("way", ["fetch", "each"])
+async def test_a_row_that_is_there_already_is_a_conflict_and_tells_no_values(transactions: Database, way: str) -> None:
+    async def write() -> None:
+        async with transactions.writing() as connection:
+            hand = Hand(connection)
+            if way == "fetch":
+                await hand.fetch(NEW, "secret-name", 1, b"x")
+            else:
+                await hand.each(NEW, [("secret-name", 1, b"x")])
+
+    await write()
+
+    with pytest.raises(Conflict, match="memory_heads") as refused:
+        await write()
+    assert "secret-name" not in str(refused.value)
+
+
+async def test_a_row_that_is_there_already_is_a_conflict_by_way_of_sqlalchemy_too(transactions: Database) -> None:
+    async def write() -> None:
+        async with transactions.writing() as connection:
+            await connection.execute(insert(HeadModel).values(tenant="t1", number=1, hash=b"x"))
+
+    await write()
+
+    with pytest.raises(Conflict, match="memory_heads"):
+        await write()
+
+
+async def test_a_statement_that_the_database_refuses_for_good_is_not_to_be_tried_again(transactions: Database) -> None:
+    async def ask() -> None:
+        async with transactions.reading() as connection:
+            await Hand(connection).fetch("SELECT one FROM nowhere")
+
+    with pytest.raises(StorageError, match="nowhere") as refused:
+        await ask()
+    assert not refused.value.retryable
+
+
+async def test_a_database_that_is_full_is_unavailable(tmp_path: Path) -> None:
+    async def fill(database: Database) -> None:
+        async with database.writing() as connection:
+            hand = Hand(connection)
+            await hand.fetch("PRAGMA max_page_count = 1")
+            await hand.each(NEW, [(f"t{number}", 1, b"x" * 4000) for number in range(100)])
+
+    async with open_database(f"sqlite:///{tmp_path / 'memory.db'}") as database:
+        with pytest.raises(StorageUnavailable, match="full"):
+            await fill(database)
+
+        assert await count(database) == 0
+
+
+async def test_a_database_that_may_only_be_read_says_so(tmp_path: Path) -> None:
+    async def write(database: Database) -> None:
+        async with database.writing() as connection:
+            hand = Hand(connection)
+            await hand.fetch("PRAGMA query_only = ON")
+            await hand.fetch(NEW, "t1", 1, b"x")
+
+    async with open_database(f"sqlite:///{tmp_path / 'memory.db'}") as database:
+        with pytest.raises(StorageError, match="only be read") as refused:
+            await write(database)
+
+    assert not refused.value.retryable
 
 
 async def test_a_commit_is_on_the_disk(tmp_path: Path) -> None:

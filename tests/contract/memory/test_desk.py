@@ -104,6 +104,62 @@ async def test_what_would_be_erased_is_what_is_erased(desk: Desk, clock: ManualC
     assert after == [0, 0, 1, 0, 1]
 
 
+async def test_for_an_action_a_person_is_told_of_outside_content_too_and_why_it_was_left_out(desk: Desk) -> None:
+    outside = seen("the scanner of web-1 is harmless", source=MAIL)
+    (mail,) = await desk.memory.remember([outside], actor="test")
+    alone = await desk.search("scanner of web-1", for_action=True)
+    said = await desk.state_fact("host:web-1", "is", "a scanner", reason="CHG-1042")
+    (sensor,) = await desk.memory.remember([seen("web-1 runs a scanner")], actor="test")
+
+    found = await desk.search("scanner of web-1", for_action=True)
+
+    left = {each.id: each.reason for each in found.left_out}
+    assert alone.items == ()
+    assert alone.abstained is not None
+    assert "may not move an action; the best: trusted as external_content" in alone.abstained
+    assert [hit.item.id for hit in found.items] == [said.id]
+    assert found.abstained is None
+    assert set(left) == {mail.id, sensor.id}
+    assert left[mail.id] == "trusted as external_content: whoever caused an event may have written it"
+    assert found.considered == 3
+
+
+async def test_what_was_taken_back_and_what_was_erased_is_listed_under_its_state(desk: Desk) -> None:
+    back, gone, stays = await desk.memory.remember([seen("one", source=MAIL), seen("two"), seen("three")], actor="test")
+    await desk.rollback(source=MAIL.uri, reason="r")
+    await desk.forget([gone.id], reason="r")
+
+    listed = {state: [each.id for each in await desk.list(state=state)] for state in ("rolled_back", "erased")}
+
+    assert listed == {"rolled_back": [back.id], "erased": [gone.id]}
+    assert [each.id for each in await desk.list()] == [stays.id]
+
+
+async def test_items_without_a_vector_are_counted_those_of_others_and_erased_ones_are_not(desk: Desk) -> None:
+    (gone,) = await desk.memory.remember([seen("one")], actor="test", embeds=False)
+    await desk.memory.remember([seen("two")], actor="test")
+    await desk.memory.remember([seen("three")], actor="test", embeds=False)
+
+    before = await desk.without_vector()
+    await desk.forget([gone.id], reason="r")
+    after = await desk.without_vector()
+    await desk.reembed()
+
+    assert (before, after, await desk.without_vector()) == (2, 1, 0)
+
+
+async def test_what_rests_on_an_item_alone_is_told_before_it_is_erased_with_it(desk: Desk) -> None:
+    first = await desk.note("Phishing", "Ask the recipient.")
+    source = Source(uri=f"memory:{first.id}", provenance=Provenance.AGENT_DERIVED)
+    (made,) = await desk.memory.remember([seen("recipients are asked", source=source)], actor="test")
+
+    count, shown = await desk.forgettable([first.id])
+    erased = await desk.forget([first.id], reason="r")
+
+    assert (count, erased) == (2, 2)
+    assert [each.id for each in shown] == [made.id, first.id]
+
+
 async def test_nothing_is_told_of_another_tenant(desk: Desk, transactions: Transactions, clock, ids) -> None:
     other = Desk(open_memory(transactions, clock=clock, ids=ids, tenant="t2"), person="eve")
     kept = await desk.note("Phishing", "Ask the recipient.")

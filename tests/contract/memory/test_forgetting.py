@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aurora.kernel.errors import LeaseLost
 from aurora.kernel.evidence import Provenance
@@ -16,6 +18,7 @@ from memory.forgetting import ACTOR, PAGE, Forgetting, Forgotten, RetentionPolic
 from memory.items import NewItem, Source, State, Tier
 from memory.jobs import Jobs
 from memory.memory import Memory
+from memory.models import JobModel
 from memory.ports import Transactions
 from memory.tiers.episodic import EpisodicMemoryStore
 from memory.tiers.semantic import SemanticMemory
@@ -206,3 +209,30 @@ async def test_a_day_has_one_run_and_a_worker_that_lost_it_stops(
     assert (asked, before) == ([True, False], State.ACTIVE)
     assert (await memory.list(tier=Tier.EPISODIC, state=State.ARCHIVED)) != []
     assert await work(jobs, {"forget": forgetting.handler(jobs)}, owner="w3") is None
+
+
+async def test_a_worker_that_loses_its_job_between_looking_and_erasing_erases_nothing(
+    memory: Memory, transactions: Transactions, clock: ManualClock, ids: Uuid7Factory
+) -> None:
+    policy = RetentionPolicy(keep={(Tier.EPISODIC, None): 10 * DAY})
+    kept = await EpisodicMemoryStore(memory).store_case(closed())
+    clock.advance(11 * DAY)
+    jobs = Jobs(transactions, "t1", clock, ids)
+    await Forgetting(memory, policy).enqueue(jobs)
+    slow = await jobs.claim("slow")
+    assert slow is not None
+    guarded: list[bool] = []
+
+    async def fence(connection: AsyncConnection) -> None:
+        # Another takes the job over in the moment before the transaction that erases.
+        expired = update(JobModel).where(JobModel.tenant == "t1", JobModel.id == slow.id)
+        await connection.execute(expired.values(epoch=slow.epoch + 1))
+        guarded.append(True)
+        await jobs.fence(slow)(connection)
+
+    with pytest.raises(LeaseLost):
+        await Forgetting(memory, policy).run(fence=fence)
+
+    item = await memory.get(kept.id)
+    assert item is not None
+    assert (guarded, item.state) == ([True], State.ACTIVE)

@@ -10,7 +10,7 @@ import pytest
 from aurora.kernel.errors import InputError, LeaseLost, NotFound, StorageUnavailable
 from aurora.kernel.ids import Uuid7Factory
 from aurora.testing import ManualClock
-from memory.jobs import NEVER_ENDED, Job, Jobs, Patience, tenants_with_work
+from memory.jobs import KEPT, NEVER_ENDED, Job, Jobs, Patience, tenants_with_work
 from memory.ports import Transactions
 from memory.worker import drain, work
 
@@ -291,3 +291,42 @@ async def test_draining_does_all_that_is_due(jobs: Jobs) -> None:
 async def _fenced(jobs: Jobs, job: Job) -> None:
     async with jobs.transactions.writing() as connection:
         await jobs.fence(job)(connection)
+
+
+async def test_what_ended_long_ago_is_deleted_and_nothing_else(jobs: Jobs, clock: ManualClock) -> None:
+    other = Jobs(jobs.transactions, "t2", clock, jobs.ids, QUICK)
+    for queue in (jobs, other):
+        await ask(queue, "done")
+        job = await queue.claim("w1")
+        assert job is not None
+        await queue.finish(job)
+    await ask(jobs, "failed")
+    failed = await jobs.claim("w1")
+    assert failed is not None
+    await jobs.fail(failed, InputError("x"))
+    await ask(jobs, "waits")
+
+    clock.advance(KEPT)
+    early = await jobs.purge()
+    clock.advance(timedelta(seconds=1))
+    late = await jobs.purge()
+
+    assert (early, late) == (0, 2)
+    assert (await jobs.dead(), await jobs.waiting()) == ([], 1)
+    assert [await ask(jobs, "done"), await ask(other, "done")] == [True, False]
+
+
+async def test_an_owner_that_lost_its_job_deletes_nothing(jobs: Jobs, clock: ManualClock) -> None:
+    for key in ("done", "tidy"):
+        await ask(jobs, key)
+    done, old = await jobs.claim("w1"), await jobs.claim("slow")
+    assert done is not None
+    assert old is not None
+    await jobs.finish(done)
+    clock.advance(KEPT + timedelta(days=1))
+    assert await jobs.claim("w2") is not None
+
+    with pytest.raises(LeaseLost):
+        await jobs.purge(fence=jobs.fence(old))
+
+    assert await ask(jobs, "done") is False

@@ -20,6 +20,7 @@ from memory.items import NewItem, Source, Tier
 from memory.memory import Memory
 from memory.models import EmbedderModel, VectorModel
 from memory.ports import Embedder
+from memory.recall.sql import Statements
 from memory.reembedding import Reembedded, Transition, drop_old_vectors, reembed
 from memory.scanning import VectorScans
 
@@ -93,7 +94,8 @@ def house(transactions: Database, clock: ManualClock, ids: Uuid7Factory) -> Hous
 
 async def serving(memory: Memory, transition: Transition) -> str:
     async with memory.transactions.reading() as connection:
-        return (await transition.serving(connection))[1].name
+        head = await Statements(connection, tenant="t1").head(NEW.name, own=NEW.name)
+        return (await transition.settle(connection, events=head.events, is_mixed=head.is_mixed)).name
 
 
 async def test_every_item_of_the_tenant_gets_a_vector_and_no_other_tenants(house: House) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from aurora.kernel.errors import Conflict, InputError, NotFound
+from aurora.kernel.errors import Conflict, InputError, LeaseLost, NotFound
 from aurora.kernel.evidence import Provenance
 from aurora.kernel.ids import Uuid7Factory
 from aurora.testing import ManualClock
@@ -326,6 +326,156 @@ class TestForget:
             await memory.forget(**WHY)
 
 
+class TestForgetWhatWasMade:
+    async def test_what_rests_on_nothing_else_goes_too_however_far(self, memory: Memory) -> None:
+        [seed] = await keep(memory, note("zebrafish seen", by="alert:9"))
+        [episode] = await keep(memory, note("summary: zebrafish", by=f"memory:{seed}"))
+        [learnt] = await keep(memory, owner("zebrafish", by=f"memory:{episode}"))
+        [other] = await keep(memory, note("unrelated"))
+
+        count = await memory.forget([seed], **WHY)
+
+        assert count == 3
+        assert await states(memory, [seed, episode, learnt, other]) == [State.ERASED] * 3 + [State.ACTIVE]
+        assert await operations(memory, after=4) == ["erased"] * 3
+        assert (await memory.verify_chain()).ok
+
+    async def test_what_has_another_source_stays_and_says_which_of_them_was_erased(self, memory: Memory) -> None:
+        first, second = await keep(memory, note("seen"), note("seen by another", by="alert:2"))
+        both = (*told(f"memory:{first}"), *told(f"memory:{second}"))
+        [learnt] = await keep(memory, owner("ops", sources=both))
+
+        count = await memory.forget([first], **WHY)
+
+        item = await memory.get(learnt)
+        assert count == 1
+        assert item is not None
+        assert item.state is State.ACTIVE
+        assert {source.uri: source.span for source in item.sources} == {
+            f"memory:{first}": "[erased]",
+            f"memory:{second}": None,
+        }
+        event = (await memory.events())[-1]
+        assert (event.operation, event.item_id, event.details) == ("source_erased", learnt, {"sources": [first.hex]})
+        assert item.version == event.number
+        assert (await memory.verify_chain()).ok
+
+    async def test_it_goes_with_the_last_of_its_sources(self, memory: Memory) -> None:
+        first, second = await keep(memory, note("seen"), note("seen by another", by="alert:2"))
+        both = (*told(f"memory:{first}"), *told(f"memory:{second}"))
+        [learnt] = await keep(memory, owner("ops", sources=both))
+
+        counts = [await memory.forget([each], **WHY) for each in (first, first, second)]
+
+        assert counts == [1, 0, 2]
+        assert await states(memory, [learnt]) == [State.ERASED]
+        assert await operations(memory, after=3) == ["erased", "source_erased", "erased", "erased"]
+
+    async def test_what_a_person_vouches_for_beside_it_stays(self, memory: Memory) -> None:
+        [seed] = await keep(memory, note("seen"))
+        said = (*told(f"memory:{seed}"), *told("user:ada", trust=Provenance.HUMAN))
+        [vouched] = await keep(memory, owner("ops", sources=said))
+        [made] = await keep(memory, note("of both", sources=(*told(f"memory:{seed}"), *told(f"memory:{vouched}"))))
+
+        await memory.forget([seed], **WHY)
+
+        assert await states(memory, [vouched, made]) == [State.ACTIVE, State.ACTIVE]
+
+    async def test_two_that_name_each_other_do_not_hold_each_other(self, memory: Memory) -> None:
+        [seed] = await keep(memory, note("seen"))
+        [first] = await keep(memory, note("one", by=f"memory:{seed}"))
+        [second] = await keep(memory, note("two", by=f"memory:{first}"))
+        assert await keep(memory, note("one", by=f"memory:{second}")) == [first], "its equal gets the source"
+
+        count = await memory.forget([seed], **WHY)
+
+        assert count == 3
+        assert await states(memory, [first, second]) == [State.ERASED, State.ERASED]
+
+    async def test_two_that_name_each_other_stay_where_one_has_another_source(self, memory: Memory) -> None:
+        [seed] = await keep(memory, note("seen"))
+        [first] = await keep(memory, note("one", by=f"memory:{seed}"))
+        [second] = await keep(memory, note("two", by=f"memory:{first}"))
+        await keep(memory, note("one", by=f"memory:{second}"), note("one", by="alert:2"))
+
+        count = await memory.forget([seed], **WHY)
+
+        assert count == 1
+        assert await states(memory, [first, second]) == [State.ACTIVE, State.ACTIVE]
+
+    async def test_versions_that_were_replaced_and_what_was_put_away_go_too(self, memory: Memory) -> None:
+        [seed] = await keep(memory, note("seen"))
+        [before] = await keep(memory, owner("ops", by=f"memory:{seed}"))
+        [put_away] = await keep(memory, note("put away", by=f"memory:{seed}"))
+        await memory.archive([put_away], actor="aurora")
+        [after] = await keep(memory, owner("dev"))
+
+        await memory.forget([seed], **WHY)
+
+        assert await states(memory, [before, put_away, after]) == [State.ERASED, State.ERASED, State.ACTIVE]
+
+    async def test_a_rehearsal_tells_the_same_and_changes_nothing(self, memory: Memory) -> None:
+        [seed] = await keep(memory, note("seen", by="alert:9"))
+        [episode] = await keep(memory, note("summary", by=f"memory:{seed}"))
+        events = await memory.events()
+
+        count, shown = await memory.forgettable(source="alert:9")
+        few = await memory.forgettable([seed, seed], source="alert:9", limit=1)
+
+        assert (count, [item.id for item in shown]) == (2, [episode, seed])
+        assert (few[0], [item.id for item in few[1]]) == (2, [episode])
+        assert await memory.events() == events
+        assert await memory.forget(source="alert:9", **WHY) == 2
+        assert await memory.forgettable(source="alert:9") == (0, [])
+
+    async def test_a_long_line_is_followed_to_its_end(self, memory: Memory) -> None:
+        [last] = await keep(memory, note("step 0", by="alert:9"))
+        for step in range(1, 40):
+            [last] = await keep(memory, note(f"step {step}", by=f"memory:{last}"))
+
+        assert await memory.forget(source="alert:9", **WHY) == 40
+
+    async def test_another_tenants_items_that_name_it_stay(
+        self, memory: Memory, transactions: Transactions, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
+        [seed] = await keep(memory, note("seen"))
+        other = open_memory(transactions, clock=clock, ids=ids, tenant="t2")
+        kept = await keep(other, note("theirs", by=f"memory:{seed}"))
+
+        await memory.forget([seed], **WHY)
+
+        assert await states(other, kept) == [State.ACTIVE]
+
+    async def test_a_writer_that_may_write_no_more_erases_nothing(self, memory: Memory) -> None:
+        kept = await keep(memory, note("seen"))
+
+        async def refuse(_connection: object) -> None:
+            raise LeaseLost("another worker's")
+
+        with pytest.raises(LeaseLost):
+            await memory.forget(kept, fence=refuse, **WHY)
+
+        assert await states(memory, kept) == [State.ACTIVE]
+
+
+class TestClockSetBack:
+    async def test_nothing_is_retired_before_it_was_recorded(
+        self, memory: Memory, transactions: Transactions, clock: ManualClock, ids: Uuid7Factory
+    ) -> None:
+        taken, erased = await keep(memory, note("taken back", by="alert:8"), note("erased", by="alert:9"))
+        late = clock.now()
+        slow = open_memory(transactions, clock=ManualClock(late - DAY), ids=ids)
+
+        await slow.rollback(source="alert:8", **WHY)
+        await slow.forget([erased], **WHY)
+
+        for each in (taken, erased):
+            item = await memory.get(each)
+            assert item is not None
+            assert (item.recorded_at, item.retired_at) == (late, late)
+        assert {event.at for event in await memory.events()} == {late}
+
+
 class TestQuarantine:
     async def test_a_person_lets_an_item_out_and_it_is_trusted_no_more_for_it(self, memory: Memory) -> None:
         [held] = await keep(memory, note(POISON, sources=(MAIL,)))
@@ -343,6 +493,81 @@ class TestQuarantine:
             await memory.approve(active, actor="user:ada")
         with pytest.raises(NotFound):
             await memory.approve(ids(), actor="user:ada")
+
+
+class TestQuarantineBesideWhatStands:
+    async def test_what_is_trusted_more_keeps_its_place_and_the_person_is_told(self, memory: Memory) -> None:
+        [stands] = await keep(memory, owner("ops"))
+        [held] = await keep(memory, owner("mallory", text=POISON, sources=(MAIL,)))
+
+        with pytest.raises(Conflict, match=rf"{stands}.*trusted more \(tool_output\)"):
+            await memory.approve(held, actor="user:ada")
+
+        assert await states(memory, [stands, held]) == [State.ACTIVE, State.QUARANTINED]
+        assert await true_now(memory) == ["ops"]
+        assert await operations(memory) == ["stored", "quarantined"]
+
+    async def test_what_is_trusted_no_more_makes_room_from_then_on(self, memory: Memory, clock: ManualClock) -> None:
+        [stands] = await keep(memory, owner("ops", sources=(MAIL,)))
+        clock.advance(DAY)
+        [held] = await keep(memory, owner("mallory", text=POISON, sources=(MAIL,)))
+        clock.advance(DAY)
+
+        item = await memory.approve(held, actor="user:ada")
+
+        assert (item.state, item.retired_at, item.trust) == (State.ACTIVE, None, Trust.EXTERNAL_CONTENT)
+        assert await true_now(memory) == ["mallory"]
+        between = await memory.true_at("host:web01", as_of=clock.now() - DAY / 2)
+        assert [each.id for each in between] == [stands], "before the approval the other was held"
+        assert await operations(memory) == ["stored", "quarantined", "superseded", "approved"]
+        assert (await memory.verify_chain()).ok
+
+    async def test_what_it_took_the_place_of_stands_again_when_it_is_rolled_back(
+        self, memory: Memory, clock: ManualClock
+    ) -> None:
+        await keep(memory, owner("ops", sources=(MAIL,)))
+        clock.advance(DAY)
+        bad = told("mail:9", trust=Provenance.ATTACKER_WRITABLE)
+        [held] = await keep(memory, owner("mallory", text=POISON, sources=bad))
+        await memory.approve(held, actor="user:ada")
+
+        await memory.rollback(source="mail:9", **WHY)
+
+        [item] = await memory.true_at("host:web01")
+        assert (item.object, item.valid_to) == ("ops", None)
+
+    async def test_what_a_later_one_had_replaced_stands_as_if_it_never_had(
+        self, memory: Memory, clock: ManualClock
+    ) -> None:
+        [held] = await keep(memory, owner("mallory", text=POISON, sources=(MAIL,)))
+        clock.advance(DAY)
+        [later] = await keep(memory, owner("ops", sources=(MAIL,)))
+        clock.advance(DAY)
+
+        item = await memory.approve(held, actor="user:ada")
+
+        assert (item.retired_at, item.superseded_by, item.valid_to) == (None, None, None)
+        assert await true_now(memory) == ["mallory"]
+        replaced = await memory.get(later)
+        assert replaced is not None
+        assert replaced.superseded_by == held
+
+    async def test_a_name_goes_to_what_is_let_out(self, memory: Memory) -> None:
+        await keep(memory, note("one", key="k", sources=(MAIL,)))
+        [held] = await keep(memory, note(POISON, key="k", sources=(MAIL,)))
+
+        await memory.approve(held, actor="user:ada")
+
+        assert [item.id for item in await memory.list(state=State.ACTIVE)] == [held]
+
+    async def test_a_place_that_was_erased_is_free(self, memory: Memory) -> None:
+        [stands] = await keep(memory, owner("ops"))
+        [held] = await keep(memory, owner("mallory", text=POISON, sources=(MAIL,)))
+        await memory.forget([stands], **WHY)
+
+        item = await memory.approve(held, actor="user:ada")
+
+        assert (item.state, item.retired_at) == (State.ACTIVE, None)
 
 
 class TestArchive:

@@ -241,24 +241,6 @@ async def test_a_write_that_was_undone_is_not_remembered_by_the_scan(
     assert {*await desk.find(SPRAY)} == {*TEXTS}
 
 
-@pytest.mark.parametrize("details", [{"seq": 1}, {}], ids=["told which", "not told which"])
-async def test_rows_that_were_deleted_leave_the_scan(
-    transactions: Database, clock: ManualClock, ids: Uuid7Factory, details: dict[str, int]
-) -> None:
-    desk = await opened(transactions, clock, ids, kind="scan")
-    first, _ = await desk.keep(SPRAY, SHELL)
-    assert len(await desk.find(SPRAY)) == 2
-
-    async with transactions.writing() as connection:
-        chain = await Chain.lock(connection, tenant="t1")
-        await connection.execute(delete(VectorModel).where(VectorModel.seq == 1))
-        await connection.execute(update(ItemModel).where(ItemModel.seq == 1).values(state="erased"))
-        chain.add("deleted", first, actor="x", at=clock.now(), details=details)
-        await chain.flush()
-
-    assert await desk.find(SPRAY) == [SHELL]
-
-
 async def test_a_database_that_was_put_back_is_loaded_anew(
     transactions: Database, clock: ManualClock, ids: Uuid7Factory
 ) -> None:

@@ -50,7 +50,7 @@ asyncio.run(main())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("doomed", ["retire", "insert_items", "insert_sources", "insert_vectors"])
+@pytest.mark.parametrize("doomed", ["retire", "insert_items", "insert_vectors", "standing"])
 async def test_a_killed_writer_leaves_whole_batches(database_url: str, doomed: str) -> None:
     victim = subprocess.run(  # noqa: ASYNC221  (nothing else runs meanwhile)
         [sys.executable, "-c", VICTIM, database_url, doomed], check=False, timeout=60

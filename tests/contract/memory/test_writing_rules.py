@@ -18,7 +18,9 @@ from memory.connections import open_database
 from memory.embed.hashing import HashingEmbedder
 from memory.items import Fate, NewItem, Source, Tier
 from memory.memory import Memory
+from memory.ports import Transactions
 from memory.recall import Request
+from tests.contract.memory.made import open_memory
 
 BEGAN = datetime(2026, 11, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -139,3 +141,34 @@ def test_a_tenant_is_the_same_whatever_another_does(said: Sequence[tuple[str, st
         assert await told(frozenset({"a", "b"})) == await told(frozenset({"a"}))
 
     asyncio.run(check())
+
+
+async def test_what_is_written_after_the_clock_was_set_back_is_not_recorded_before_what_was_there(
+    transactions: Transactions, clock: ManualClock, ids: Uuid7Factory
+) -> None:
+    memory = open_memory(transactions, clock=clock, ids=ids)
+    sensor = (Source(uri="alert:1", provenance=Provenance.SENSOR),)
+    first = NewItem(tier=Tier.EPISODIC, kind="run", text="first", sources=sensor)
+    await memory.remember([first], actor="test")
+    late = clock.now()
+    slow = open_memory(transactions, clock=ManualClock(late - timedelta(hours=1)), ids=ids)
+    facts = [
+        NewItem(
+            tier=Tier.SEMANTIC,
+            kind="fact",
+            text=name,
+            sources=sensor,
+            subject="host:web01",
+            predicate="owner",
+            object=name,
+        )
+        for name in ("ops", "dev")
+    ]
+
+    [ops, dev] = [(await slow.remember([fact], actor="test"))[0].id for fact in facts]
+
+    items = [await memory.get(each) for each in (ops, dev)]
+    assert [(item.recorded_at, item.retired_at) for item in items if item] == [(late, late), (late, None)]
+    held = await memory.true_at("host:web01", at=late, as_of=late)
+    assert [item.id for item in held] == [dev]
+    assert await memory.true_at("host:web01", at=late, as_of=late - timedelta(minutes=30)) == []

@@ -39,6 +39,27 @@ def test_each_recalled_item_is_drawn_and_says_which_claim_cites_it() -> None:
     assert {each[1:] for each in made.all("href")} <= set(made.all("id"))
 
 
+def test_each_recalled_item_names_the_command_that_shows_it_and_has_no_empty_room_for_bars() -> None:
+    known, little = case(2, memory="01a206fa-0a30-7000-8d53-efb4cd4621e3"), case(3, similarity="", age_days="")
+
+    made = page(report(outcome(1, verdict={"evidence": [known, little], "contributions": [claim("e2")]})))
+
+    assert made.text.count("aurora memory show") == 1
+    assert "aurora memory show cd4621e3" in made.text
+    boxes = [dict(attrs).get("viewbox") for tag, attrs in made.tags if tag == "svg"]
+    assert {"0 0 216 44", "0 0 216 14"} <= set(boxes)
+
+
+def test_an_item_that_the_very_same_alert_outdoes_leads_to_the_evidence_that_is_cited() -> None:
+    same = {**evidence(1, "judged benign", id="e1"), "kind": "past_verdict", "attributes": {"decided_by": "analyst"}}
+    verdict = {"evidence": [same, case(2, decided_by="analyst")], "contributions": [claim("e1")]}
+
+    made = page(report(outcome(1, verdict=verdict)))
+
+    assert "no claim: e1 tells of the very same alert" in made.text
+    assert {each[1:] for each in made.all("href")} <= set(made.all("id"))
+
+
 def test_where_nothing_was_recalled_it_says_so() -> None:
     made = page(report(outcome(1)))
 

@@ -48,5 +48,28 @@ def test_attributes_that_make_no_sense_draw_nothing(nonsense: Any) -> None:
     ] * 6
 
 
+def test_what_no_claim_cites_because_the_very_same_alert_was_decided_says_which_evidence_is_cited_instead() -> None:
+    same, others = found("e1", "past_verdict", decided_by="analyst"), found("e2", "past_verdict", decided_by="rules")
+    case, fact = found("e3", decided_by="analyst"), found("e4", "fact", decided_by="analyst")
+    by_rules = found("e5", decided_by="rules")
+    evidence = [others, same, case, fact, by_rules]
+
+    told = recalled(evidence, [claim("memory.analyst", -35.0, "e1"), claim("memory.machine", 1.0, "e2")])
+    cited = recalled(evidence, [claim("memory.analyst", -35.0, "e1"), claim("memory.similar", -9.4, "e3")])
+    unused = recalled(evidence, [claim("memory.machine", 1.0, "e2")])
+
+    assert [each["told_by"] for each in told] == ["e1", None, None]
+    assert [each["told_by"] for each in (*cited, *unused)] == [None] * 6
+
+
+@pytest.mark.parametrize("memory", ["$(reboot)", "01a206fa; id", "", "short", "--db=x"])
+def test_what_is_no_id_stands_in_no_command(memory: str) -> None:
+    good = "01a206fa-0a30-7000-8d53-efb4cd4621e3"
+
+    told = recalled([found(memory=memory), found("e2", memory=good)], [])
+
+    assert [each["memory"] for each in told] == ["", good]
+
+
 def test_a_similarity_above_one_fills_the_bar_and_no_more() -> None:
     assert recalled([found(similarity="7")], [])[0]["similarity"] == 1.0

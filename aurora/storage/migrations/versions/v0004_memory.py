@@ -95,7 +95,9 @@ def upgrade() -> None:
     op.create_index("ix_memory_items_hash", "memory_items", ["tenant", "content_hash"], unique=False)
     op.create_index("ix_memory_items_kind", "memory_items", ["tenant", "tier", "kind", "recorded_at"], unique=False)
     op.create_index("ix_memory_items_state", "memory_items", ["tenant", "state", "expires_at"], unique=False)
-    op.create_index("ix_memory_items_subject", "memory_items", ["tenant", "subject", "predicate"], unique=False)
+    op.create_index(
+        "ix_memory_items_subject", "memory_items", ["tenant", "subject", "predicate", "trust", "seq"], unique=False
+    )
     op.create_index("ix_memory_items_version", "memory_items", ["tenant", "version"], unique=False)
     op.create_index(
         "uq_memory_items_tenant_namespace_key",
