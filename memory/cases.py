@@ -14,7 +14,7 @@ from aurora.kernel.evidence import Provenance
 from aurora.kernel.models import Decider, VerdictLabel
 from aurora.kernel.untrusted import UntrustedText
 from memory.guard.redaction import redact
-from memory.items import MAX_TEXT, Item, Source, Trust
+from memory.items import MAX_TEXT, Item, Source, Tier, Trust
 
 COLLECTION = "aurora_cases"
 """First part of the namespace of all that is kept about cases."""
@@ -196,7 +196,8 @@ def read_case(item: Item) -> ClosedCase:
 def read_decision(item: Item) -> Decision:
     """Return the outcome that an item of kind `case` or `outcome` states.
 
-    It counts as an analyst's only where a person is among the item's sources: what merely says so does not.
+    It counts as an analyst's only where a person is among the item's sources: what merely says so does not. And where
+    others are sources as well, only of a case as the episodic tier filed it: they wrote its summary, a person decided.
     """
     value = item.value
     decided_by = Decider(value["decided_by"])
@@ -204,6 +205,7 @@ def read_decision(item: Item) -> Decision:
         source.provenance is Provenance.HUMAN and source.uri == user_uri(value["decided_name"])
         for source in item.sources
     )
+    is_verified = is_verified and (item.trust is Trust.OPERATOR or _is_filed(item))
     return Decision(
         id=item.id,
         outcome=VerdictLabel(value["outcome"]),
@@ -212,6 +214,38 @@ def read_decision(item: Item) -> Decision:
         reason=UntrustedText(value["reason"]),
         at=item.recorded_at,
         is_verified=is_verified,
+    )
+
+
+def is_row(item: Item) -> bool:
+    """Tell whether an item is what the episodic tier keeps of a case: anybody's item may bear a case's name."""
+    value = item.value
+    if item.tier is not Tier.EPISODIC or not isinstance(value.get("case_id"), str):
+        return False
+    if item.subject != case_uri(value["case_id"]):
+        return False
+    try:
+        read_decision(item)
+        if item.kind == "outcome":
+            return _is_said(item)
+        read_case(item)
+        return item.kind == "case" and _is_filed(item)
+    except (AttributeError, KeyError, TypeError, ValueError, CaseInvalid):
+        return False
+
+
+def _is_filed(item: Item) -> bool:
+    """Tell whether a case has the id that the tier gives it: nobody's words choose the id of an item."""
+    value = item.value
+    by = ("filed", value["filed_by"]) if "filed_by" in value else ("case", value.get("case_id"))
+    return item.id == id_of(item.tenant, *map(str, by))
+
+
+def _is_said(item: Item) -> bool:
+    """Tell whether a decision is a person's own row, or has the id that the tier gives it."""
+    names = ("case_id", "corrects", "outcome", "decided_name")
+    return item.trust is Trust.OPERATOR or item.id == id_of(
+        item.tenant, "outcome", *(str(item.value[name]) for name in names)
     )
 
 

@@ -12,6 +12,7 @@ from aurora.kernel.errors import InputError
 from aurora.kernel.evidence import Provenance
 from memory.items import MAX_TEXT, NewItem, Tier, Trust
 from memory.namespaces import encode
+from memory.ports import Redactor
 
 KINDS: Mapping[Tier, frozenset[str]] = MappingProxyType(
     {
@@ -81,13 +82,23 @@ def check_sizes(number: int, **texts: str | None) -> None:
             raise _fault(number, field, f"has {len(text)} characters as it is kept; {SIZES[field]} fit")
 
 
+def check_name(number: int, name: str, redactor: Redactor) -> None:
+    """Check namespace and key, which stay as they are: without a secret two names might be one.
+
+    Raises:
+        MemoryInvalid: there is a secret in them.
+    """
+    if kinds := redactor(name).kinds:
+        raise _fault(number, "key", f"or namespace holds a secret ({', '.join(kinds)}): name the item without it")
+
+
 def check_actor(actor: Any) -> None:
     """Check who does something.
 
     Raises:
         MemoryInvalid: nobody is named, or the name is too long.
     """
-    if not isinstance(actor, str) or not actor.strip() or len(actor) > MAX_ACTOR:
+    if not isinstance(actor, str) or not actor.strip() or _size(actor) > MAX_ACTOR:
         raise MemoryInvalid(
             f"actor must have 1 to {MAX_ACTOR} characters: who remembers, such as `user:<name>`", field="actor"
         )
@@ -139,12 +150,22 @@ def _check_sources(item: NewItem, number: int) -> None:
     if len(item.sources) > MAX_SOURCES:
         raise _fault(number, "sources", f"has {len(item.sources)} entries; at most {MAX_SOURCES}")
     for place, source in enumerate(item.sources, 1):
-        if not source.uri.strip() or len(source.uri) > MAX_URI:
+        if not source.uri.strip() or _size(source.uri) > MAX_URI:
             raise _fault(number, f"sources.{place}.uri", f"must have 1 to {MAX_URI} characters")
         if not isinstance(source.provenance, Provenance):
             raise _fault(number, f"sources.{place}.provenance", f"is none of {', '.join(Provenance)}")
-        if source.span is not None and len(source.span) > MAX_SPAN:
+        if source.span is not None and _size(source.span) > MAX_SPAN:
             raise _fault(number, f"sources.{place}.span", f"has more than {MAX_SPAN} characters")
+
+
+def _size(text: str) -> int:
+    """Return the characters of a text as it is kept: what no database takes is made visible, and longer."""
+    if text.isascii() and "\x00" not in text:
+        return len(text)
+    return len(text) + sum((_VISIBLE - 1) * (char == "\x00" or "\ud800" <= char <= "\udfff") for char in text)
+
+
+_VISIBLE = len("\\u0000")
 
 
 def _check_numbers(item: NewItem, number: int) -> None:

@@ -134,15 +134,14 @@ class Deciding:
     def _join(self, twin: Held, new: Held, item: Prepared, limit: Bound) -> Remembered:
         """Join the sources of a new item to its equal that stands.
 
-        Outside content does not become a source of what is trusted more: taking it back must not take that along. And
-        how long that is kept only those say who are trusted as much.
+        What is trusted less does not become a source of what is trusted more: taking it back must not take that along.
+        Nor does it say how long that is kept.
         """
         uris = self._uris.setdefault(twin.seq, set())
         fresh: list[Source] = []
-        if new.trust is not Trust.EXTERNAL_CONTENT or twin.trust is Trust.EXTERNAL_CONTENT:
-            fresh = [source for source in item.sources if source.uri not in uris]
         expires_at = twin.expires_at
         if new.trust == twin.trust:
+            fresh = [source for source in item.sources if source.uri not in uris]
             expires_at = new.expires_at if twin.key is not None else _later(twin.expires_at, new.expires_at)
         if fresh or expires_at != twin.expires_at:
             uris.update(source.uri for source in fresh)
@@ -252,7 +251,14 @@ class Deciding:
 
 
 def _patterns(item: Prepared) -> tuple[str, ...]:
-    texts = (item.text, item.subject, item.object, item.key, item.value if len(item.value) > len("{}") else None)
+    texts = (
+        item.text,
+        item.subject,
+        item.predicate,
+        item.object,
+        item.key,
+        item.value if len(item.value) > len("{}") else None,
+    )
     return tuple(sorted({name for text in texts if text for name in instruction_patterns(text)}))
 
 

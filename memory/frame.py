@@ -65,6 +65,15 @@ def provenance_of(item: Item) -> Provenance:
     return Provenance.ATTACKER_WRITABLE
 
 
+def concluded_by(item: Item) -> Provenance:
+    """Return whose word a conclusion is: as `provenance_of`, but Aurora's where nobody outside had a part in it."""
+    said = provenance_of(item)
+    is_outside = item.trust is Trust.EXTERNAL_CONTENT or any(
+        source.provenance is Provenance.ATTACKER_WRITABLE for source in item.sources
+    )
+    return said if is_outside or said is not Provenance.ATTACKER_WRITABLE else Provenance.AGENT_DERIVED
+
+
 def _line(text: str) -> UntrustedText:
     line = " ".join(text.split())
     return UntrustedText(line if len(line) <= MAX_SHOWN else line[: MAX_SHOWN - 1] + "…")

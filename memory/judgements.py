@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +11,11 @@ from typing import TYPE_CHECKING
 from aurora.kernel.canonical import canonical, digest
 from aurora.kernel.evidence import Finding, Provenance
 from aurora.kernel.models import Alert, Decider, Observable, Verdict, VerdictLabel
+from aurora.kernel.models.alert import Entity
 from aurora.kernel.untrusted import UntrustedText, quoted
+from memory.frame import concluded_by, provenance_of
 from memory.items import Item, NewItem, Source, Tier, Trust
+from memory.outlines import Outline, Outlines
 from memory.reading import Items
 
 if TYPE_CHECKING:
@@ -23,16 +27,25 @@ KIND = "outcome"
 
 _WEIGHTS = {"rule": 3.0, "technique": 1.0}
 _OTHER = 2.0
-"""Of an entity or an observable."""
+"""Of an entity, an observable or a command."""
+
+_PLAIN = frozenset({*_WEIGHTS, "command", "rest"})
+"""Kinds of features whose values are kept as they are: names of a product, and marks."""
 
 _COMMANDS = ("process.command_line", "process.parent.command_line", "powershell.file.script_block_text")
 """Long texts that tell one program's work from another's; two are compared by a mark of them."""
 
 MOST_FEATURES = 40
-"""Of one alert: what a flood of observables would add says nothing."""
+"""Of one alert that are kept one by one. The others are one that weighs as much as they: a flood excuses nothing."""
+
+MOST_SUBJECTS = 400
+"""Of one alert about which facts are looked up; those that no adversary can author come first."""
 
 LIKE = 0.5
 """Similarity from which a judgement is about an alert of the same kind."""
+
+STUFFED = 2.0
+"""Weight of all that outsiders may have written together where two alerts are compared to excuse one by the other."""
 
 SHOWN = 3
 """Judgements that one alert is shown."""
@@ -41,7 +54,13 @@ FACTS = 5
 """Facts that one alert is shown."""
 
 _CANDIDATES = 200
-"""Judgements of one detection that are compared, the latest first."""
+"""Judgements of one detection that are compared, the latest of each degree of trust."""
+
+_LONGEST = 200
+"""Characters of a feature that is kept in plain."""
+
+_MOST_SHOWN = 4_000
+"""Characters of the values that a judgement's text repeats."""
 
 _LABELS = frozenset(each.value for each in VerdictLabel)
 _DECIDERS = frozenset(each.value for each in Decider)
@@ -56,22 +75,32 @@ _IMPORTANCE = {
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What makes two alerts alike: the detection, its techniques, and who and what took part."""
+    """What makes two alerts alike: the detection, its techniques, what was run, and who and what took part."""
 
     all: frozenset[str]
-    """As `rule:…`, `technique:…`, `host:…`, `ip:…`; at most `MOST_FEATURES`."""
+    """As `rule:…`, `technique:…`, `host:…`, `ip:…`; at most `MOST_FEATURES`, and `rest:…` for all others."""
+    written: frozenset[str]
+    """Marks of those that an adversary may have chosen, but for commands: to choose the same one is to do the same."""
+    subjects: tuple[str, ...]
+    """What facts about those who take part are about: `host:web-1`, `ip:192.0.2.7`, …; at most `MOST_SUBJECTS`."""
 
     @classmethod
     def of(cls, alert: Alert, observables: Iterable[Observable]) -> Features:
         """Return the features of an alert."""
-        named = [
-            f"rule:{detection(alert)}",
-            *(f"technique:{each}" for each in alert.mitre_techniques),
-            *(f"{each.type.value}:{each.value}" for each in alert.entities),
-            *(f"command:{_mark(field.value)}" for _, field in alert.named(*_COMMANDS)),
-            *sorted(f"{each.type.value}:{each.value}" for each in observables),
-        ]
-        return cls(frozenset(list(dict.fromkeys(named))[:MOST_FEATURES]))
+        detected = [f"rule:{detection(alert)}", *(f"technique:{each}" for each in alert.mitre_techniques)]
+        ran = [f"command:{_ran(field.value)}" for _, field in alert.named(*_COMMANDS)]
+        parties: list[Entity | Observable] = [*alert.entities, *observables]
+        told = sorted({f"{each.type.value}:{each.value}" for each in parties if each.provenance.is_trusted})
+        written = sorted({f"{each.type.value}:{each.value}" for each in parties} - {*told})
+        named = list(dict.fromkeys([*detected, *ran, *told, *written]))
+        rest = named[MOST_FEATURES:]
+        return cls(
+            all=frozenset(
+                [*named[:MOST_FEATURES], *([f"rest:{len(rest)}:{_mark(chr(10).join(rest))}"] if rest else ())]
+            ),
+            written=frozenset(map(_kept, [*written, *(() if alert.rule else detected[:1])])),
+            subjects=tuple([*told, *written][:MOST_SUBJECTS]),
+        )
 
     @property
     def key(self) -> str:
@@ -84,10 +113,27 @@ class Features:
         return frozenset(map(_kept, self.all))
 
     def similarity(self, others: frozenset[str]) -> float:
-        """Return the weight of what both have as a share of what either has, 0 to 1; `others` are marks."""
+        """Return the weight of what both have as a share of what either has, 0 to 1; `others` are marks.
+
+        What a flood added does not count: it would hide what was found of the last flood.
+        """
+        own, theirs = ({each for each in some if not each.startswith("rest:")} for some in (self.marks, others))
+        either = sum(map(_weight, own | theirs))
+        return sum(map(_weight, own & theirs)) / either if either else 0.0
+
+    def excused_by(self, others: frozenset[str]) -> float:
+        """Return the similarity that may make a verdict milder.
+
+        It is 0 where something was run that was not run there. And what outsiders may have written counts as little
+        as one value where both have it, and in full where they differ: nobody gets in by repeating what was excused.
+        """
         own = self.marks
-        either = sum(map(_weight, own | others))
-        return sum(map(_weight, own & others)) / either if either else 0.0
+        if any(each.startswith("command:") for each in own - others):
+            return 0.0
+        shared = sum(map(_weight, own & others))
+        stuffed = max(0.0, sum(map(_weight, own & others & self.written)) - STUFFED)
+        either = sum(map(_weight, own | others)) - stuffed
+        return (shared - stuffed) / either if either else 0.0
 
 
 class Judgements:
@@ -124,7 +170,8 @@ class Judgements:
     ) -> list[Finding]:
         """Return judgements of alerts of the same kind, and facts about who took part; of each kind the best first.
 
-        Of several that are as alike, those of people come first; one that found malice is always among them.
+        Of several that are as alike, those of people come first. However many others are more alike, the best of a
+        person is among them, and so is the best that found malice, of a person before any other.
 
         Args:
             alert: The alert that is worked on.
@@ -134,12 +181,18 @@ class Judgements:
         features, now = Features.of(alert, observables), self._memory.clock.now()
         async with self._memory.transactions.reading() as connection:
             items = Items(connection, tenant=self._memory.tenant)
-            judged = await items.true_at([_subject(alert)], now=now, as_of=as_of, limit=_CANDIDATES)
-            facts = await items.true_at(subjects(features.all), now=now, as_of=as_of, limit=4 * FACTS)
+            outlines = Outlines(connection, tenant=self._memory.tenant)
+            judged = await outlines.latest(
+                _subject(alert), kind=KIND, namespace=NAMESPACE, now=now, as_of=as_of, limit=_CANDIDATES
+            )
+            best = await items.rows([each.seq for each in _best(judged, features)])
+            facts: list[Item] = []
+            if await outlines.is_any_known(features.subjects):
+                facts = await items.true_at(features.subjects, now=now, as_of=as_of, limit=4 * FACTS)
         known = [item for item in facts if item.tier is Tier.SEMANTIC]
         return [
-            *(_finding(item, likeness, at=as_of or now) for likeness, item in _best(judged, features)),
-            *(_fact(item) for item in sorted(known, key=lambda each: -each.trust)[:FACTS]),
+            *(_finding(item, features, at=as_of or now) for item in best.values()),
+            *(_fact(item, at=as_of or now) for item in sorted(known, key=lambda each: -each.trust)[:FACTS]),
         ]
 
 
@@ -153,10 +206,10 @@ def judgement(alert: Alert, verdict: Verdict, observables: Sequence[Observable])
     features = Features.of(alert, observables)
     by_person = verdict.decided_by is Decider.ANALYST
     title = quoted(alert.title) if not by_person or _is_sensors(alert) else ""
-    shown = sorted(_trusted(alert, observables))
+    shown = " ".join(sorted(_trusted(alert, observables)))[:_MOST_SHOWN]
     why = f" because {quoted(verdict.reason, limit=500)}" if by_person and verdict.reason else ""
     who = f"analyst {quoted(verdict.decided_name)}" if by_person else verdict.decided_by.value
-    text = f"{title} {' '.join(shown)}: judged {verdict.label.value} by {who}{why}".strip()
+    text = f"{title} {shown}: judged {verdict.label.value} by {who}{why}".strip()
     sources = (
         (Source(uri=f"user:{verdict.decided_name}"[:400], provenance=Provenance.HUMAN),)
         if by_person
@@ -195,11 +248,6 @@ def detection(alert: Alert) -> str:
     return f"{alert.source}:{alert.rule or f'title-{_mark(alert.title)}'}"
 
 
-def subjects(features: Iterable[str]) -> list[str]:
-    """Return what facts about those who take part are about: `host:web-1`, `ip:192.0.2.7`, …"""
-    return [each for each in features if not each.startswith(("rule:", "technique:", "command:"))]
-
-
 def _subject(alert: Alert) -> str:
     return f"detection:{detection(alert)}"[:300]
 
@@ -209,13 +257,28 @@ def _mark(text: str) -> str:
     return digest("".join(str.__str__(text).lower().split()).encode("utf-8", "surrogatepass"))[:16]
 
 
+def _ran(text: str) -> str:
+    """Return the same for commands that differ in the number of blanks, and in the case of what is not encoded."""
+    words = [each if _ENCODED.fullmatch(each) else each.lower() for each in str.__str__(text).split()]
+    return digest(" ".join(words).encode("utf-8", "surrogatepass"))[:16]
+
+
+_ENCODED = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}", re.ASCII)
+"""A word whose letters mean something else in the other case."""
+
+
 def _kept(feature: str) -> str:
     kind, _, value = feature.partition(":")
-    return feature if kind in {*_WEIGHTS, "command"} else f"{kind}:{_mark(value)}"
+    is_plain = kind in _PLAIN and len(feature) <= _LONGEST
+    return feature if is_plain else f"{kind}:{_mark(value)}"
 
 
 def _weight(feature: str) -> float:
-    return _WEIGHTS.get(feature.partition(":")[0], _OTHER)
+    kind, _, value = feature.partition(":")
+    if kind == "rest":
+        count = value.partition(":")[0]
+        return _OTHER * int(count) if count.isascii() and count.isdecimal() and len(count) < 7 else _OTHER
+    return _WEIGHTS.get(kind, _OTHER)
 
 
 def _is_sensors(alert: Alert) -> bool:
@@ -230,7 +293,11 @@ def _trusted(alert: Alert, observables: Iterable[Observable]) -> set[str]:
         alert.model_copy(update={"entities": tuple(each for each in alert.entities if each.provenance.is_trusted)}),
         [each for each in observables if each.provenance.is_trusted],
     ).all
-    return {each for each in kept if (alert.rule or not each.startswith("rule:")) and not each.startswith("command:")}
+    return {
+        each
+        for each in kept
+        if (alert.rule or not each.startswith("rule:")) and not each.startswith(("command:", "rest:"))
+    }
 
 
 def _says_the_same(standing: Item | None, item: NewItem) -> bool:
@@ -242,30 +309,30 @@ def _says_the_same(standing: Item | None, item: NewItem) -> bool:
     return all(standing.value.get(name) == item.value[name] for name in ("label", "decided_by", "reason"))
 
 
-def _best(judged: Iterable[Item], features: Features) -> list[tuple[float, Item]]:
+def _best(judged: Iterable[Outline], features: Features) -> list[Outline]:
     alike = [
         (likeness, item)
         for item in judged
         if _is_judgement(item) and (likeness := features.similarity(frozenset(item.value["features"]))) >= LIKE
     ]
-    ranked = sorted(
-        alike, key=lambda each: (-each[0], -each[1].trust, -each[1].recorded_at.timestamp(), str(each[1].id))
-    )
-    shown = ranked[:SHOWN]
-    adverse = [each for each in ranked if each[1].value["label"] == VerdictLabel.MALICIOUS.value]
-    if adverse and adverse[0] not in shown:
-        shown[-1] = adverse[0]
-    return shown
+    alike.sort(key=lambda each: (-each[0], -each[1].trust, -each[1].recorded_at.timestamp(), str(each[1].id)))
+    ranked = [item for _, item in alike]
+    people = [item for item in ranked if item.trust is Trust.OPERATOR]
+    malicious = [item for item in (*people, *ranked) if item.value["label"] == VerdictLabel.MALICIOUS.value]
+    taken = {item.id for item in [*people[:1], *malicious[:1]]}
+    for item in ranked:
+        if len(taken) >= SHOWN:
+            break
+        taken.add(item.id)
+    return [item for item in ranked if item.id in taken]
 
 
-def _is_judgement(item: Item) -> bool:
-    """Tell whether an item is one: whatever else has its subject is not, nor what says of itself that a person did."""
+def _is_judgement(item: Outline) -> bool:
+    """Tell whether an item is one: what has another shape is not, nor what says of itself that a person did."""
     value = item.value
     features, said_by = value.get("features"), value.get("decided_by")
     return (
-        item.kind == KIND
-        and item.namespace == NAMESPACE
-        and value.get("label") in _LABELS
+        value.get("label") in _LABELS
         and said_by in _DECIDERS
         and (said_by != Decider.ANALYST.value or item.trust is Trust.OPERATOR)
         and isinstance(value.get("decided_name"), str)
@@ -274,7 +341,9 @@ def _is_judgement(item: Item) -> bool:
     )
 
 
-def _finding(item: Item, likeness: float, *, at: datetime) -> Finding:
+def _finding(item: Item, features: Features, *, at: datetime) -> Finding:
+    marks = frozenset(item.value["features"])
+    likeness = features.similarity(marks)
     by_person = item.trust is Trust.OPERATOR
     days = max(0, (at - item.recorded_at).days)
     who = f"analyst {quoted(str(item.value['decided_name']))}" if by_person else str(item.value["decided_by"])
@@ -282,7 +351,7 @@ def _finding(item: Item, likeness: float, *, at: datetime) -> Finding:
     when = "today" if days == 0 else f"{days} day{'s' if days > 1 else ''} ago"
     return Finding(
         kind="similar_case",
-        provenance=provenance_of(item),
+        provenance=concluded_by(item),
         text=UntrustedText(
             f"an alert of the same detection, {likeness:.0%} alike, "
             f"was judged {item.value['label']} by {who} {when}{why}"
@@ -294,13 +363,14 @@ def _finding(item: Item, likeness: float, *, at: datetime) -> Finding:
             "decided_by": str(item.value["decided_by"]),
             "decided_name": str(item.value["decided_name"]),
             "similarity": f"{likeness:.2f}",
+            "excuses": f"{features.excused_by(marks):.2f}",
             "trust": item.trust.name.lower(),
             "age_days": str(days),
         },
     )
 
 
-def _fact(item: Item) -> Finding:
+def _fact(item: Item, *, at: datetime) -> Finding:
     return Finding(
         kind="fact",
         provenance=provenance_of(item),
@@ -312,15 +382,6 @@ def _fact(item: Item) -> Finding:
             "predicate": item.predicate or "",
             "object": item.object or "",
             "trust": item.trust.name.lower(),
+            "age_days": str(max(0, (at - item.recorded_at).days)),
         },
     )
-
-
-def provenance_of(item: Item) -> Provenance:
-    """Return who can have written an item, no better than its worst source."""
-    if item.trust is Trust.OPERATOR:
-        return Provenance.HUMAN
-    if item.trust is Trust.EXTERNAL_CONTENT:
-        return Provenance.ATTACKER_WRITABLE
-    kinds = {source.provenance for source in item.sources}
-    return kinds.pop() if len(kinds) == 1 else Provenance.AGENT_DERIVED

@@ -14,7 +14,7 @@ from uuid import UUID
 import orjson
 
 from aurora.kernel.evidence import Provenance
-from memory.checking import MAX_SPAN, MAX_URI, check_actor, check_sizes, checked
+from memory.checking import MAX_SPAN, MAX_URI, check_actor, check_name, check_sizes, checked
 from memory.guard.redaction import lines_of, redact_value
 from memory.guard.trust import MEMORY, memory_ids
 from memory.items import MAX_TEXT, Item, NewItem, Source, Trust
@@ -119,7 +119,8 @@ def _prepared(item: NewItem, number: int, redactor: Redactor) -> Prepared:
     sources: Sequence[Source] = [_spelled(source) for source in item.sources]
     kinds: set[str] = set()
     # Seldom is there a secret at all: one look at everything tells.
-    parts = (text, subject, predicate, said, *_words_of(sources), *lines_of(value))
+    name = (*map(str.__str__, item.namespace), key)
+    parts = (text, subject, predicate, said, *_words_of(sources), *lines_of(value), *name)
     whole = _BETWEEN.join([part for part in parts if part])
     if not whole.isascii() or "\x00" in whole or not (key or "").isascii():
         text, subject, predicate, said, key, value = (
@@ -128,6 +129,7 @@ def _prepared(item: NewItem, number: int, redactor: Redactor) -> Prepared:
         sources = [_storable_source(source) for source in sources]
         whole = storable(whole)
     if redactor(whole).kinds:
+        check_name(number, _BETWEEN.join(filter(None, name)), redactor)
         text, subject, predicate, said = (
             None if each is None else _clean(each, redactor, kinds) for each in (text, subject, predicate, said)
         )

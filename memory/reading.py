@@ -149,17 +149,19 @@ class Items:
         about: Conditions = [_ITEMS.c.subject.in_([*subjects])]
         if predicate is not None:
             about.append(_ITEMS.c.predicate == predicate)
-        columns = (_ITEMS.c.seq, _ITEMS.c.subject, _ITEMS.c.predicate, _ITEMS.c.state)
+        columns = (_ITEMS.c.seq, _ITEMS.c.subject, _ITEMS.c.predicate, _ITEMS.c.state, _ITEMS.c.trust)
         query = self._query(*about, true_at(now=now, at=at, as_of=as_of), columns=columns)
         told, seqs = set(), []
-        for seq, subject, of, state in await self._connection.execute(query):
+        for seq, subject, of, state, trust in await self._connection.execute(query):
             if state != State.ACTIVE:  # not in the query: SQLite would go through all active items instead
                 continue
             # What was held of a time that has passed gives way to what was recorded of it since.
             if of is None or (subject, of) not in told:
                 told.add((subject, of))
-                seqs.append(seq)
-        return [*(await self.rows(seqs[:limit])).values()]
+                seqs.append((trust, seq))
+        if limit is not None:  # no flood of what is trusted less hides the rest
+            seqs = sorted(sorted(seqs, reverse=True)[:limit], key=lambda each: -each[1])
+        return [*(await self.rows([seq for _, seq in seqs])).values()]
 
     async def list(
         self,

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aurora.kernel.evidence import Finding, Provenance
+from aurora.kernel.evidence import Finding
 from aurora.kernel.untrusted import quoted
 from memory.cases import ADVERSE, ClosedCase, Decision, SimilarCase, read_decision
-from memory.items import Item, Trust
+from memory.frame import concluded_by
+from memory.items import Item
 
 if TYPE_CHECKING:
     from memory.recall import Hit
@@ -22,14 +23,14 @@ SHARED_VALUE, SHARED_TECHNIQUE = 0.5, 0.25
 
 
 def current(rows: Sequence[Item]) -> Decision:
-    """Return the decision that stands: a person's before any other, then the latest.
+    """Return the decision that stands: a person's before any other, then of the most trusted the latest.
 
     Args:
         rows: Of one case, newest first.
     """
-    decisions = [read_decision(row) for row in rows if "filed_by" not in row.value]
-    decisions = decisions or [read_decision(row) for row in rows]
-    return next((each for each in decisions if each.is_verified), decisions[0])
+    said = [row for row in rows if "filed_by" not in row.value] or rows
+    best = max(said, key=lambda row: row.trust)  # the first of them, which is the latest
+    return next((each for each in map(read_decision, said) if each.is_verified), read_decision(best))
 
 
 def diverse(cases: Sequence[SimilarCase], limit: int) -> list[SimilarCase]:
@@ -103,9 +104,5 @@ def as_evidence(case: SimilarCase, framed: Finding) -> Finding:
     }
     if case.corrected_by is not None:
         told |= {"corrected_by": case.corrected_by, "closed_as": case.case.outcome.value}
-    is_outside = case.item.trust is Trust.EXTERNAL_CONTENT or any(
-        source.provenance is Provenance.ATTACKER_WRITABLE for source in case.item.sources
-    )
-    is_better = framed.provenance is not Provenance.ATTACKER_WRITABLE
-    provenance = framed.provenance if is_outside or is_better else Provenance.AGENT_DERIVED
-    return framed.model_copy(update={"provenance": provenance, "attributes": {**framed.attributes, **told}})
+    changes = {"provenance": concluded_by(case.item), "attributes": {**framed.attributes, **told}}
+    return framed.model_copy(update=changes)

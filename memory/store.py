@@ -58,7 +58,8 @@ class AuroraStore(BaseStore):
     instructions goes to quarantine: it is not read until a person approves it.
 
     What is put comes back exactly, tuples as lists, with two exceptions: recognised secrets are replaced by
-    `[redacted:…]` unless `keep_secrets`; texts of outside content come back as `UntrustedText`.
+    `[redacted:…]` unless `keep_secrets`; texts of outside content come back as `UntrustedText`. Namespaces and keys are
+    names, and stay as they are: put no secret into them.
 
     It differs from `InMemoryStore`: a value has one vector, made of all its indexed fields; `created_at` is that of
     the first put; searches without a query return the last changed first; a namespace without values is not listed.

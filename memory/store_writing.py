@@ -27,7 +27,7 @@ from memory.preparing import storable
 from memory.rows import Held, Rows
 from memory.schema import scope_of
 from memory.store_ops import Name
-from memory.store_values import Plain, enveloped, plain, read_namespace, texts_at
+from memory.store_values import Plain, enveloped, plain, read_key, read_namespace, texts_at
 from memory.terms import exact_terms
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ class StoreWriting:
         self._retire(done, old, {})
 
     def _retire(self, done: _Written, old: Held, details: Mapping[str, str]) -> None:
-        old.retired_at = max(self._now, old.recorded_at)
+        old.retired_at = max(self._now, done.chain.at, old.recorded_at)
         old.version = done.chain.add("deleted", old.id, actor=self._actor, at=self._now, details=details)
         done.retired.append(old)
 
@@ -241,11 +241,10 @@ class StoreWriting:
         done.touched.append(old)
 
     def _store(self, done: _Written, old: Held | None, new: Held, put: Put, envelope: str) -> None:
-        if old is not None:
-            # What is recorded in place of something cannot be recorded before it, wherever the clocks are.
-            new.recorded_at = max(self._now, old.recorded_at)
+        # What is recorded in place of something cannot be recorded before it, wherever the clocks are.
+        new.recorded_at = max(self._now, done.chain.at, self._now if old is None else old.recorded_at)
         operation = "stored"
-        if new.trust is Trust.EXTERNAL_CONTENT and instruction_patterns(f"{put.text}\n{new.key}\n{envelope}"):
+        if new.trust is Trust.EXTERNAL_CONTENT and instruction_patterns(_told(put)):
             operation, new.state = "quarantined", State.QUARANTINED
         is_outranked = old is not None and _is_alive(old, self._now) and old.trust > new.trust
         details: dict[str, Any] = {"hash": new.content_hash.hex(), "tier": Tier.STORE.value, "trust": int(new.trust)}
@@ -329,6 +328,12 @@ class StoreWriting:
             put.tokens,
             held.version,
         )
+
+
+def _told(put: Put) -> str:
+    """Return all words of a value, as whoever reads it gets them: JSON has other signs for many of them."""
+    words = [] if put.value is None else lines_of(put.value.value)
+    return "\n".join((put.text, read_key(put.name[1]), *words))
 
 
 def _is_alive(old: Held, now: datetime) -> bool:

@@ -23,7 +23,10 @@ _SUSPICIOUS = re.compile(
 _TAGS = re.compile("[\U000e0000-\U000e007f]+")
 # Of Latin letters, and the signs of Arabic that are mostly left out. Of other scripts they are letters of their own.
 _ACCENTS = re.compile("(?<=[A-Za-z])[\u0300-\u036f]+|[\u064b-\u0655]")
-_MAX = 65_536
+_PIECE = 65_536
+"""Characters that are searched at a time, so that what is tried for one is not tried for all."""
+_OVERLAP = 8_192
+"""Of two pieces; no order is longer, and no run of base64 that is read."""
 _GAP = r"[^.!?\n]{0,60}?"
 
 
@@ -275,13 +278,19 @@ def instruction_patterns(text: str) -> tuple[str, ...]:
     and the plainest of them in German, French, Spanish, Portuguese, Italian, Dutch, Polish, Turkish, Russian,
     Chinese, Japanese, Korean and Arabic.
     """
-    text = text[:_MAX]
+    found: set[str] = set()
+    for start in range(0, max(1, len(text) - _OVERLAP), _PIECE - _OVERLAP):
+        found |= _in_piece(text[start : start + _PIECE])
+    return tuple(sorted(found))
+
+
+def _in_piece(text: str) -> set[str]:
     found = _in_plain(_folded(text))
     if not text.isascii() and _SUSPICIOUS.search(text) is not None:
         found.add("hidden_unicode")
     if _encoded(text):
         found.add("encoded")
-    return tuple(sorted(found))
+    return found
 
 
 def _in_plain(folded: str) -> set[str]:
@@ -299,13 +308,14 @@ def _folded(text: str) -> str:
         text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
         text = unicodedata.normalize("NFC", text)
         if _MIXED.search(text) is not None:
-            text = text.translate(_LOOK_ALIKES)
-    return _BLANKS.sub(" ", text.lower().replace("\\n", "\n").replace("\u2019", "'"))
+            text = text.translate(LOOK_ALIKES)
+    plain = text.lower().replace("\\n", "\n").replace('\\"', '"').replace("\u2019", "'")
+    return _BLANKS.sub(" ", plain)
 
 
 _BLANKS = re.compile(r"[ \t\r\f\v]+")
 _MIXED = re.compile(r"[A-Za-z][\u0370-\u03ff\u0400-\u04ff]|[\u0370-\u03ff\u0400-\u04ff][A-Za-z]")
-_LOOK_ALIKES = str.maketrans("аеорсухіјѕԁһкмтвнАЕОРСУХІЈЅКМТВНαορνικ", "aeopcyxijsdhkmtbhAEOPCYXIJSKMTBHaopvik")
+LOOK_ALIKES = str.maketrans("аеорсухіјѕԁһкмтвнАЕОРСУХІЈЅКМТВНαορνικ", "aeopcyxijsdhkmtbhAEOPCYXIJSKMTBHaopvik")
 
 
 def _tagged(match: re.Match[str]) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from urllib.parse import unquote
 from uuid import UUID
 
 from aurora.kernel.evidence import Provenance
+from memory.guard.instructions import LOOK_ALIKES
 from memory.items import Source, Trust
 
 MEMORY = "memory:"
@@ -64,15 +68,46 @@ def _of(source: Source, trusts: Mapping[UUID, Trust]) -> Trust:
     return min(own, Trust.EXTERNAL_CONTENT if named is None else trusts.get(named, Trust.EXTERNAL_CONTENT))
 
 
+def plain_uri(uri: str) -> str:
+    """Return a URI in the one spelling in which names are compared.
+
+    In small letters, percent-encoding undone, wide letters and look-alikes as Latin ones, without blanks, signs that
+    are not seen and what else stands before its first letter.
+    """
+    if _PLAIN.fullmatch(uri) is not None:
+        return uri
+    plain = _ESCAPE.sub("", uri)
+    for _ in range(_ENCODINGS):
+        plain = unquote(plain)
+    plain = unicodedata.normalize("NFKC", plain).casefold().translate(LOOK_ALIKES)
+    return _UNSEEN.sub("", plain).lstrip(_BEFORE)
+
+
 def _is_memory(uri: str) -> bool:
     """Tell whether a URI names an item, however it is spelled: no spelling raises trust."""
-    return uri.strip().casefold().startswith(MEMORY)
+    if _OTHER.match(uri) is not None:
+        return False
+    plain = plain_uri(uri).removeprefix("urn:")
+    return plain.startswith(MEMORY) or _ID.fullmatch(plain.removeprefix("uuid:")) is not None
 
 
 def _memory_id(uri: str) -> UUID | None:
     if not _is_memory(uri):
         return None
-    try:
-        return UUID(uri.strip()[len(MEMORY) :].strip())
-    except ValueError:
-        return None
+    name = plain_uri(uri).removeprefix("urn:").removeprefix(MEMORY).lstrip("/").removeprefix("urn:")
+    found = _ID.fullmatch(name.removeprefix("uuid:").strip("{}"))
+    return None if found is None else UUID(found[0])
+
+
+_ID = re.compile(r"(?:[0-9a-f]-?){32}")
+_PLAIN = re.compile(r"[a-z][a-z0-9_+.:/@#?=-]*", re.ASCII)
+_OTHER = re.compile(r"(?!memory|urn:|uuid:)[a-z][a-z0-9_+.-]*:", re.ASCII)
+"""Begins a URI that names something else, without a look at the whole of it."""
+_ESCAPE = re.compile(r"\\u[0-9a-f]{4}")
+"""What cannot be kept, as it is kept."""
+_ENCODINGS = 3
+"""Times that a text may have been percent-encoded."""
+_UNSEEN = re.compile(
+    r"[\s\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff\ud800-\udfff]"
+)
+_BEFORE = "".join(chr(code) for code in range(0x21, 0x7F) if not chr(code).isalnum())

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from aurora.kernel.evidence import Provenance
-from memory.guard.trust import MEMORY
+from memory.guard.trust import MEMORY, plain_uri
 from memory.items import Item, Source, State, Trust
 
 Triple = tuple[str, str, str]
@@ -119,9 +119,9 @@ def _is_derived(source: Source) -> bool:
 
 
 def _is_quoted(source: Source) -> bool:
-    return source.uri.strip().casefold().startswith(_QUOTED)
+    return plain_uri(source.uri).removeprefix("urn:").startswith(_QUOTED)
 
 
 def _record(uri: str) -> str:
     """Return what a URI names without the part of it: two passages of one record are one witness."""
-    return uri.partition("#")[0].strip().casefold()
+    return plain_uri(uri.partition("#")[0].partition("?")[0])

@@ -10,6 +10,7 @@ from uuid import UUID
 from aurora.kernel.errors import InputError
 from memory.items import Item, Tier, Trust
 from memory.namespaces import bounds
+from memory.preparing import storable
 
 MAX_LIMIT = 200
 MAX_QUERY = 32_768
@@ -79,6 +80,10 @@ class Request:
             moment = getattr(self, field)
             if moment is not None and moment.utcoffset() is None:
                 raise RequestInvalid(f"{field} must be a moment with a time zone", field=field)
+        # As it is kept, so that it is found.
+        object.__setattr__(self, "subject", None if self.subject is None else storable(self.subject))
+        object.__setattr__(self, "kinds", None if self.kinds is None else tuple(map(storable, self.kinds)))
+        object.__setattr__(self, "exclude_sources", tuple(map(storable, self.exclude_sources)))
         try:
             bounds(self.namespace)
         except ValueError as fault:

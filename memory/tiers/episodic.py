@@ -21,6 +21,7 @@ from memory.cases import (
     case_uri,
     case_value,
     id_of,
+    is_row,
     read_case,
     sources_of,
     trust_of,
@@ -237,7 +238,7 @@ class EpisodicMemoryStore:
         return (await self.memory.recall(request)).items
 
     async def _similar(self, hits: Iterable[Hit], wanted: Wanted) -> list[SimilarCase]:
-        cases = [(hit, read_case(hit.item)) for hit in hits]
+        cases = [(hit, read_case(hit.item)) for hit in hits if is_row(hit.item)]
         cases = [(hit, case) for hit, case in cases if case.case_id not in wanted.others_than]
         rows = await self._rows_of([case.case_id for _, case in cases])
         return [weighed(hit, case, current(rows.get(case.case_id) or [hit.item]), wanted) for hit, case in cases]
@@ -266,7 +267,8 @@ class EpisodicMemoryStore:
             ids = (await connection.execute(held)).scalars().all()
             found = await Items(connection, tenant=self.memory.tenant).get(ids)
         rows: dict[str, list[Item]] = {}
-        for item in sorted(found.values(), key=lambda item: item.recorded_at, reverse=True):
+        own = filter(is_row, found.values())
+        for item in sorted(own, key=lambda item: item.recorded_at, reverse=True):
             rows.setdefault(subjects[item.subject or ""], []).append(item)
         return rows
 

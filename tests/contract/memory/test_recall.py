@@ -393,3 +393,11 @@ async def test_the_same_question_has_the_same_answer(memory: Memory) -> None:
     second = await memory.recall(Request(query=SCANNER))
 
     assert first == second
+
+
+async def test_what_no_database_takes_is_asked_for_as_it_is_kept(memory: Memory) -> None:
+    await keep(memory, new("The host is a scanner", subject="host:\ud800"), new("The host is a scanner, too"))
+
+    found = await memory.recall(Request(query="scanner", subject="host:\ud800", exclude_sources=("\x00*", "\udfff")))
+
+    assert [hit.item.subject for hit in found.items] == ["host:\\ud800"]

@@ -593,3 +593,30 @@ class TestWhoMayChangeWhat:
             await keep(memory, run("one"), run("two"))
 
         assert not isinstance(caught.value, BaseExceptionGroup)
+
+
+async def test_a_sensor_that_says_what_a_person_said_cannot_take_it_back(memory: Memory) -> None:
+    said, repeated = await keep(memory, run(sources=PERSON), run())
+
+    taken = await memory.rollback(source="alert:*", actor="user:anna", reason="poisoned feed")
+
+    assert (repeated.id, repeated.fate) == (said.id, Fate.DUPLICATE)
+    assert taken == []
+    held = await memory.get(said.id)
+    assert held is not None
+    assert held.state is State.ACTIVE
+
+
+@pytest.mark.parametrize("name", [{"key": f"password={SECRET}"}, {"namespace": ("n", f"--password {SECRET}")}])
+async def test_a_name_that_holds_a_secret_is_refused(memory: Memory, name: dict[str, Any]) -> None:
+    with pytest.raises(MemoryInvalid, match="item 2: key or namespace holds a secret") as refused:
+        await keep(memory, run(), run("Another", **name))
+
+    assert SECRET not in str(refused.value)
+    assert await memory.list() == []
+
+
+async def test_orders_hidden_in_a_predicate_go_to_quarantine(memory: Memory) -> None:
+    (kept,) = await keep(memory, owner("ops", predicate=POISON[:90], sources=MAIL))
+
+    assert kept.fate is Fate.QUARANTINED

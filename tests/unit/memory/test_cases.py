@@ -55,7 +55,7 @@ def closed(**more: Any) -> ClosedCase:
 
 def as_item(case: ClosedCase, **more: Any) -> Item:
     told: dict[str, Any] = {
-        "id": UUID(int=1),
+        "id": id_of("t1", "case", case.case_id),
         "tenant": "t1",
         "tier": Tier.EPISODIC,
         "kind": "case",

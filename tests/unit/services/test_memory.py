@@ -73,7 +73,7 @@ async def test_an_empty_answer_is_told_with_the_reason() -> None:
     from aurora.services.memory import search_memory
     from memory.recall import Recalled
 
-    desk = Answers(search=Recalled(items=(), abstained="nothing is close", considered=3), items={})
+    desk = Answers(search=Recalled(items=(), abstained="nothing is close", considered=3), items={}, without_vector=0)
 
     found = await search_memory(desk, "x", now=NOW)  # type: ignore[arg-type]
 
