@@ -60,6 +60,10 @@ class ChainReport:
     """That were read."""
     first_bad: int | None = None
     """Number of the first event that is not what its neighbours say, or that is missing."""
+    items: int = 0
+    """That were compared with their events; see `memory.auditing`."""
+    item: UUID | None = None
+    """The first that is not what the events say."""
     why: str = ""
 
 
@@ -160,12 +164,6 @@ def hash_of(event: Event) -> bytes:
         "details": event.details,
     }
     return hashlib.sha256(event.previous + canonical(own)).digest()
-
-
-async def head_of(connection: AsyncConnection, tenant: str) -> int:
-    """Return the number of a tenant's last event; 0 before the first. By it others notice that there is news."""
-    number = (await connection.execute(select(_HEADS.c.number).where(_HEADS.c.tenant == tenant))).scalar()
-    return number or 0
 
 
 async def events(connection: AsyncConnection, tenant: str, *, after: int = 0, limit: int = 1000) -> Sequence[Event]:

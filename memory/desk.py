@@ -286,7 +286,7 @@ class Desk:
             return (await connection.execute(query)).scalar_one()
 
     async def verify(self) -> ChainReport:
-        """Tell whether the chain of events is as it was written."""
+        """Tell whether events and items are as they were written."""
         return await self.memory.verify_chain()
 
     async def reembed(

@@ -12,6 +12,7 @@ from uuid import UUID
 from aurora.kernel.clock import Clock
 from aurora.kernel.ids import IdFactory
 from memory import chain
+from memory.auditing import audit
 from memory.chain import Chain, ChainReport, Event
 from memory.exporting import records
 from memory.guard.redaction import redact
@@ -241,9 +242,9 @@ class Memory:
             return await chain.events(connection, self.tenant, after=after, limit=limit)
 
     async def verify_chain(self) -> ChainReport:
-        """Read all events and tell whether one was edited, removed, moved or cut off."""
+        """Read all events and items, and tell whether one was edited, removed, moved or cut off."""
         async with self.transactions.reading() as connection:
-            return await chain.verify(connection, self.tenant)
+            return await audit(connection, self.tenant)
 
     async def stats(self) -> Stats:
         """Return the memory in numbers."""

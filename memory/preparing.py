@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -93,7 +93,7 @@ def checked_actor(actor: str) -> str:
 
 def content_hash_of(item: Item) -> bytes:
     """Return what `Item.content_hash` must be by the item's content; another one says that it was altered."""
-    return _content_hash(
+    return content_hash(
         item.tier.value,
         item.kind,
         item.namespace,
@@ -106,8 +106,28 @@ def content_hash_of(item: Item) -> bytes:
     )
 
 
-def _content_hash(*content: Any) -> bytes:
-    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
+def content_hash(*content: Any) -> bytes:
+    """Return the hash of what makes two items the same: see `Item.content_hash`. Equal numbers have one spelling."""
+    *named, value = content
+    return hashlib.sha256(orjson.dumps((*named, _numbered(value)), option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def _numbered(value: Any) -> Any:
+    """Return a value with its numbers as any database gives them back: PostgreSQL has one type for all of them."""
+    if isinstance(value, str | bool) or value is None:
+        return value
+    if isinstance(value, int | float):
+        if isinstance(value, int) and -_EXACT < value < _EXACT:
+            return value
+        number = float(value)
+        return int(number) if number.is_integer() and abs(number) < _EXACT else number
+    if isinstance(value, Mapping):
+        return {name: _numbered(each) for name, each in value.items()}
+    return [_numbered(each) for each in value]
+
+
+_EXACT = 1 << 53
+"""From here on not every integer is a number of 64 bits with a point."""
 
 
 def _prepared(item: NewItem, number: int, redactor: Redactor) -> Prepared:
@@ -160,7 +180,7 @@ def _prepared(item: NewItem, number: int, redactor: Redactor) -> Prepared:
         importance=float(item.importance),
         expires_at=item.expires_at,
         links=tuple(dict.fromkeys(item.links)),
-        content_hash=_content_hash(
+        content_hash=content_hash(
             item.tier.value, item.kind, item.namespace, key, subject, predicate, said, text, value
         ),
         redacted=tuple(sorted(kinds)),

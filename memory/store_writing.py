@@ -6,7 +6,6 @@ vector, and values are not linked to others that read alike.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from memory.guard.trust import bound, memory_ids
 from memory.hand import Hand, micros, read_moment
 from memory.items import MAX_TEXT, Source, State, Tier, Trust
 from memory.ports import Embedder, Redactor
-from memory.preparing import storable
+from memory.preparing import content_hash, storable
 from memory.rows import Held, Rows
 from memory.schema import scope_of
 from memory.store_ops import Name
@@ -212,7 +211,7 @@ class StoreWriting:
             predicate=None,
             namespace=namespace,
             key=key,
-            content_hash=hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest(),
+            content_hash=content_hash(*content),
             expires_at=None if put.ttl is None else self._now + put.ttl,
             is_new=True,
         )

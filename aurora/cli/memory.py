@@ -221,12 +221,12 @@ def export(
 
 @app.command(cls=Command)
 def verify(as_json: AsJson = False, db: Database = None) -> None:
-    """Read the chain of events and tell whether one was edited, removed, moved or cut off.
+    """Read all events and items, and tell whether one was edited, removed, moved or cut off.
 
     Example:
         aurora memory verify
 
-    Exit status: 0 the chain is as it was written; 1 it is not.
+    Exit status: 0 all is as it was written; 1 it is not.
     """
 
     async def work() -> int:
@@ -238,7 +238,10 @@ def verify(as_json: AsJson = False, db: Database = None) -> None:
         if as_json:
             write_json(found)
         elif found["ok"]:
-            out().print(plain(f"{plural(found['events'], 'event')}, each bound to the one before; nothing was changed"))
+            events, items = plural(found["events"], "event"), plural(found["items"], "item")
+            out().print(plain(f"{events}, each bound to the one before, and {items} as they say; nothing was changed"))
+        elif found["item"]:
+            complain(f"item {found['item']} is not as it was written: {found['why']}")
         else:
             complain(f"the chain is broken at event {found['first_bad']}: {found['why']}")
         return DONE if found["ok"] else INCOMPLETE

@@ -286,9 +286,16 @@ async def memory_stats(desk: Desk) -> Document:
 
 
 async def verify_memory(desk: Desk) -> Document:
-    """Return whether the chain of events is as it was written, and if not, where it first is not."""
+    """Return whether events and items are as they were written, and if not, which first is not."""
     found = await desk.verify()
-    return {"ok": found.ok, "events": found.events, "first_bad": found.first_bad, "why": found.why}
+    return {
+        "ok": found.ok,
+        "events": found.events,
+        "items": found.items,
+        "first_bad": found.first_bad,
+        "item": None if found.item is None else str(found.item),
+        "why": found.why,
+    }
 
 
 async def reembed_memory(

@@ -278,9 +278,21 @@ def test_a_chain_that_somebody_edited_is_told(memory, tmp_path) -> None:
 
     broken = memory("verify")
 
-    assert whole.documents == [{"ok": True, "events": 2, "first_bad": None, "why": ""}]
+    assert whole.documents == [{"ok": True, "events": 2, "items": 2, "first_bad": None, "item": None, "why": ""}]
     assert broken.status == 1
     assert "broken at event 2" in broken.err
+
+
+def test_an_item_that_somebody_edited_is_told(memory, tmp_path) -> None:
+    memory("add", "--note", "One", "first")
+    with closing(sqlite3.connect(tmp_path / "aurora.db")) as connection:
+        connection.execute("UPDATE memory_items SET value = '{}'")
+        connection.commit()
+
+    broken = memory("verify")
+
+    assert broken.status == 1
+    assert "its content is not what was stored" in broken.err
 
 
 def test_numbers_are_told_of_an_empty_memory_and_of_a_full_one(memory) -> None:
