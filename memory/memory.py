@@ -201,7 +201,7 @@ class Memory:
             AuroraError: the fence or the database refused; nothing was erased.
         """
         async with self._undoing(actor, fence) as undoing:
-            return await undoing.forget(ids, source=source, before=before, reason=reason)
+            return await undoing.forget(ids, source=source, before=before, reason=self._redactor(reason).text)
 
     async def forgettable(
         self, ids: Iterable[UUID] = (), *, source: str | None = None, before: datetime | None = None, limit: int = 20
@@ -229,7 +229,8 @@ class Memory:
             InputError: neither a source nor a moment is given.
         """
         async with self._undoing(actor) as undoing:
-            return await undoing.rollback(source=source, after=after, reason=reason, dry_run=dry_run)
+            why = self._redactor(reason).text
+            return await undoing.rollback(source=source, after=after, reason=why, dry_run=dry_run)
 
     async def archive(self, ids: Iterable[UUID], *, actor: str, fence: Fence | None = None) -> int:
         """Put items away and return how many: they stay as evidence, recalled only when they are asked for."""

@@ -595,3 +595,14 @@ async def found_by(transactions: Transactions, word: str) -> int:
             query = text("SELECT count(*) FROM memory_items WHERE terms_index @@ plainto_tsquery('english', :words)")
             words = word
         return (await connection.execute(query, {"words": words})).scalar_one()
+
+
+async def test_a_reason_keeps_no_secret(memory: Memory) -> None:
+    first, _ = await keep(memory, note("one"), note("two", by="alert:2"))
+    why: dict[str, Any] = {"actor": "user:ada", "reason": "leaked --password Tr0ub4dor&3 here"}
+
+    await memory.forget([first], **why)
+    await memory.rollback(source="alert:2", **why)
+
+    reasons = [event.details["reason"] for event in await memory.events(after=2)]
+    assert reasons == ["leaked --password [redacted:password] here"] * 2
