@@ -599,7 +599,7 @@ async def found_by(transactions: Transactions, word: str) -> int:
 
 async def test_a_reason_keeps_no_secret(memory: Memory) -> None:
     first, _ = await keep(memory, note("one"), note("two", by="alert:2"))
-    why: dict[str, Any] = {"actor": "user:ada", "reason": "leaked --password Tr0ub4dor&3 here"}
+    why: dict[str, Any] = {"actor": "user:ada", "reason": "leaked --password Tr0ub4dor-3 here"}
 
     await memory.forget([first], **why)
     await memory.rollback(source="alert:2", **why)
