@@ -112,7 +112,7 @@ class Choosing:
         return ranked
 
     def _leave(self, weak: Sequence[Candidate], floor: float) -> None:
-        self._left += ((each, f"relevance {each.relevance:.2f} is below {floor:.2f}") for each in weak)
+        self._left += ((each, f"relevance {_shown(each.relevance)} is below {floor:.2f}") for each in weak)
 
     async def _fit(self, ranked: Sequence[Candidate]) -> list[Candidate]:
         """Return the best that are relevant and may be used, each thing once, at least as many as are asked for."""
@@ -198,11 +198,18 @@ def _item(each: Candidate) -> Item:
 
 def _abstained(request: Request, ranked: Sequence[Candidate], left: Sequence[tuple[Candidate, str]]) -> str:
     if not ranked:
-        return "nothing in this memory may answer that"
+        return "nothing that this request admits shares a word or a meaning with the question"
     best = max(left, key=lambda each: each[0].relevance, default=None)
     if request.for_action and best is not None and best[0].relevance >= request.floor:
         return f"of {len(ranked)} items that were compared none may move an action; the best: {best[1]}"
     if best is not None and best[0].relevance >= request.floor:
         return f"nothing fits into {request.tokens} tokens"
     shown = 0.0 if best is None else best[0].relevance
-    return f"nothing is relevant enough: the best of {len(ranked)} has {shown:.2f}, the floor is {request.floor:.2f}"
+    return (
+        f"nothing is relevant enough: the best of {len(ranked)} has {_shown(shown)}, the floor is {request.floor:.2f}"
+    )
+
+
+def _shown(relevance: float) -> str:
+    """Return a relevance rounded down: what is below a floor must not look like the floor."""
+    return f"{int(relevance * 100) / 100:.2f}"

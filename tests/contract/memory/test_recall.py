@@ -104,7 +104,7 @@ async def test_an_empty_memory_and_an_empty_question_have_no_answer(memory: Memo
     await keep(memory, new(SPRAY))
     nothing_asked = await memory.recall(Request(query=" ?! "))
 
-    assert nothing_held.abstained == "nothing in this memory may answer that"
+    assert nothing_held.abstained == "nothing that this request admits shares a word or a meaning with the question"
     assert nothing_asked.abstained == "nothing was asked: the question has no word"
 
 
