@@ -11,9 +11,10 @@ import asyncio
 from collections.abc import Awaitable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from memory.marks import ASIDE
 from memory.scanning import VectorScan
 from memory.serving import Looking
-from memory.vectors import EVERY_STANDING
+from memory.vectors import most_differing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +37,6 @@ _SHARED = 4
 """Of those that share a piece, the latest that are compared: a flood of equal texts must not cost a square."""
 _BLOCK = 1024
 _FEW = 128
-_SIGMAS = 3.5
 
 T = TypeVar("T")
 Near = list[tuple[int, float]]
@@ -58,7 +58,10 @@ async def near_held(connection: AsyncConnection, search: VectorSearch, vectors: 
         return asyncio.get_running_loop().run_in_executor(None, _near_in, index.columns(), vectors)
     found: list[Near] = []
     for vector in vectors[:ONE_BY_ONE]:
-        seqs, cosines = await search.search(connection, vector, k=MOST)
+        if isinstance(search, VectorScan):
+            seqs, cosines = (await search.refreshed(connection)).near(vector, floor=FLOOR, k=MOST)
+        else:
+            seqs, cosines = await search.search(connection, vector, k=MOST)
         close = cosines >= FLOOR
         found.append([*zip(seqs[close].tolist(), np.minimum(cosines[close], 1.0).tolist(), strict=True)])
     return known(found + [[] for _ in vectors[ONE_BY_ONE:]])
@@ -105,7 +108,7 @@ def _near_in(held: Columns, vectors: Vectors) -> list[Near]:
     """Return for each of some vectors the seqs of the items of an index that stand and are near it."""
     import numpy as np  # noqa: PLC0415 - heavy; `import memory` stays light
 
-    stands = np.array([EVERY_STANDING.admits(mark) for mark in range(256)])[held.marks]
+    stands = held.marks < ASIDE
     bits = signs_of(vectors)
     count = len(held.seqs)
     pairs = []
@@ -163,9 +166,7 @@ def _scored(
     """Return the near ones of some pairs: by their signs first, what is left by the true cosine."""
     import numpy as np  # noqa: PLC0415 - heavy; `import memory` stays light
 
-    dimensions = vectors.shape[1]
-    share = float(np.arccos(FLOOR) / np.pi)
-    close = differing <= dimensions * share + _SIGMAS * (dimensions * share * (1 - share)) ** 0.5
+    close = differing <= most_differing(vectors.shape[1], FLOOR)
     rows, columns = rows[close], columns[close]
     cosines = np.empty(len(rows), dtype=np.float32)
     for start in range(0, len(rows), _BLOCK):

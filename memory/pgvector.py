@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import DBAPIError
 
 from memory.hand import Hand
-from memory.vectors import EVERY_STANDING, MARK, Only
+from memory.marks import EVERY_STANDING, MARK, Only
 
 if TYPE_CHECKING:
     import numpy as np

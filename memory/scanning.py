@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
-from memory.vectors import EVERY_STANDING, MARK, Only, VectorIndex
+from memory.marks import EVERY_STANDING, MARK, Only
+from memory.vectors import VectorIndex
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, cast
 from sqlalchemy import Table, select
 
 from memory import pgvector
+from memory.marks import EVERY_STANDING, Only
 from memory.models import EmbedderModel
 from memory.rows import Rows
 from memory.scanning import VectorScans
-from memory.vectors import EVERY_STANDING, Only
 
 if TYPE_CHECKING:
     import numpy as np

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from memory.items import Tier, Trust
+from memory.marks import ASIDE, EVERY_STANDING, GONE, Only
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,53 +25,9 @@ PER_RESULT = 8
 _BLOCK = 16_384
 """Rows that are compared at a time: the buffers stay in the cache of one core."""
 _SAMPLE = 16
+_SIGMAS = 3.5
 _SPARE = 8
 """When it is full it grows by one part in so many: an item may take 1 KB in all."""
-_TIERS = tuple(Tier)
-_ARCHIVED, _RETIRED, _GONE = 1 << 4, 1 << 5, 0xFF
-
-
-@dataclass(frozen=True, slots=True)
-class Only:
-    """Which items a search may return. What is in quarantine, rolled back or erased is in no index."""
-
-    tiers: frozenset[Tier] | None = None
-    """`None`: all."""
-    floor: Trust = Trust.EXTERNAL_CONTENT
-    """Trusted at least so far."""
-    archived: bool = False
-    """Those too that have decayed."""
-    retired: bool = False
-    """Those too that something else stands for now: for questions about the past."""
-
-    def admits(self, mark: int) -> bool:
-        """Tell whether it lets items with that mark pass; see `mark_of`."""
-        if mark == _GONE:
-            return False
-        tier, trust = mark & 3, mark >> 2 & 3
-        return (
-            (self.tiers is None or _TIERS[tier] in self.tiers)
-            and trust >= self.floor
-            and (self.archived or not mark & _ARCHIVED)
-            and (self.retired or not mark & _RETIRED)
-        )
-
-
-EVERY_STANDING = Only()
-
-
-def mark_of(*, tier: str, trust: int, archived: bool, retired: bool) -> int:
-    """Return what a search is filtered by, in one byte."""
-    return _TIERS.index(Tier(tier)) | trust << 2 | archived * _ARCHIVED | retired * _RETIRED
-
-
-MARK = (
-    "(CASE i.tier"
-    + "".join(f" WHEN '{tier}' THEN {place}" for place, tier in enumerate(_TIERS))
-    + f" END + 4 * i.trust + CASE i.state WHEN 'archived' THEN {_ARCHIVED} ELSE 0 END"
-    + f" + CASE WHEN i.retired_at IS NULL THEN 0 ELSE {_RETIRED} END)"
-)
-"""`mark_of` in SQL, of the row `i` of `memory_items`."""
 
 
 class VectorSearch(Protocol):
@@ -101,6 +57,15 @@ class VectorSearch(Protocol):
             only: By what the index knows of each item.
             among: If given, only items with these seqs.
         """
+
+
+def most_differing(dimensions: int, cosine: float) -> float:
+    """Return in how many signs two vectors of a cosine differ, but for one pair in 4,000.
+
+    Each sign differs with a probability of the angle between them, as a part of half a turn (Charikar, 2002).
+    """
+    share = math.acos(cosine) / math.pi
+    return dimensions * share + _SIGMAS * math.sqrt(dimensions * share * (1 - share))
 
 
 class Columns(NamedTuple):
@@ -165,7 +130,7 @@ class VectorIndex:
         Args:
             seqs: Shape (n,), each at most once.
             vectors: Shape (n, dimensions), each row of length 1 or 0.
-            marks: Shape (n,); see `mark_of`.
+            marks: Shape (n,); see `memory.marks`.
         """
         import numpy as np  # noqa: PLC0415 - heavy; `import memory` stays light
 
@@ -177,9 +142,9 @@ class VectorIndex:
             seqs, vectors, marks = seqs[order], vectors[order], marks[order]
         at, is_known = self._find(seqs)
         if is_known.any():
-            self._gone -= int((self._marks[at[is_known]] == _GONE).sum())
+            self._gone -= int((self._marks[at[is_known]] == GONE).sum())
             self._put(at[is_known], vectors[is_known], marks[is_known])
-            self._gone += int((marks[is_known] == _GONE).sum())
+            self._gone += int((marks[is_known] == GONE).sum())
         if is_known.all():
             return
         if not is_known.any():
@@ -201,7 +166,7 @@ class VectorIndex:
         if is_known.any():
             self._barriers.clear()
             at = at[is_known]
-            self._gone -= int((self._marks[at] == _GONE).sum())
+            self._gone -= int((self._marks[at] == GONE).sum())
             self._marks[at] = marks[is_known]
 
     def remove(self, seqs: NDArray[np.int64]) -> None:
@@ -210,24 +175,24 @@ class VectorIndex:
 
         at, is_known = self._find(seqs)
         at = np.unique(at[is_known])
-        at = at[self._marks[at] != _GONE]
+        at = at[self._marks[at] != GONE]
         if not len(at):
             return
         self._barriers.clear()
-        self._put(at, np.zeros((len(at), self._dimensions), dtype=np.float16), np.uint8(_GONE))
+        self._put(at, np.zeros((len(at), self._dimensions), dtype=np.float16), np.uint8(GONE))
         self._gone += len(at)
         if self._gone > self._count // _SPARE:
-            self._keep(np.flatnonzero(self._marks[: self._count] != _GONE))
+            self._keep(np.flatnonzero(self._marks[: self._count] != GONE))
 
     def holds(self, seqs: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell of each seq whether it is here."""
         at, is_known = self._find(seqs)
-        is_known[is_known] = self._marks[at[is_known]] != _GONE
+        is_known[is_known] = self._marks[at[is_known]] != GONE
         return is_known
 
     def seqs(self) -> NDArray[np.int64]:
         """Return the seqs of all items, ascending."""
-        held: NDArray[np.int64] = self._seqs[: self._count][self._marks[: self._count] != _GONE]
+        held: NDArray[np.int64] = self._seqs[: self._count][self._marks[: self._count] != GONE]
         return held
 
     def columns(self) -> Columns:
@@ -262,10 +227,48 @@ class VectorIndex:
         best = np.lexsort((at, -cosines))[:k]
         return self._seqs[at[best]], cosines[best]
 
+    def near(self, vector: NDArray[np.float32], *, floor: float, k: int) -> Found:
+        """Return the seqs and cosines of the `k` nearest items that stand, if their cosine is at least `floor`.
+
+        Faster than a search: what differs in more signs than such a cosine lets expect is not scored. One in
+        4,000 of those with just that cosine is missed.
+        """
+        import numpy as np  # noqa: PLC0415 - heavy; `import memory` stays light
+
+        if not self._count or not vector.any():
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+        distances = self._measured(vector)
+        at = np.flatnonzero(distances <= most_differing(self._dimensions, floor))
+        at = at[self._marks[at] < ASIDE]
+        if len(at) > CANDIDATES:  # a flood of the same
+            at = at[np.argsort(distances[at], kind="stable")[:CANDIDATES]]
+        cosines = self._score(at, vector)
+        best = np.lexsort((at, -cosines))[:k]
+        best = best[cosines[best] >= floor]
+        return self._seqs[at[best]], np.minimum(cosines[best], np.float32(1.0))
+
     def _candidates(
         self, query: NDArray[np.float32], want: int, barrier: NDArray[np.uint16] | None
     ) -> NDArray[np.intp]:
         """Return the places of about `want` rows whose signs differ least from the query's."""
+        import numpy as np  # noqa: PLC0415 - heavy; `import memory` stays light
+
+        distances = self._measured(query)
+        if barrier is not None:
+            np.maximum(distances, barrier, out=distances)
+        # One row in 16 tells about where to cut: to count them all would take as long as a third of the comparing.
+        sample = np.cumsum(np.bincount(distances[::_SAMPLE], minlength=self._dimensions + 2))
+        limit = min(int(np.searchsorted(sample, 1.25 * want / _SAMPLE)), self._dimensions)
+        found: NDArray[np.intp] = np.flatnonzero(distances <= limit)
+        while len(found) < want and limit < self._dimensions:
+            limit = min(limit + max(1, self._dimensions // 64), self._dimensions)
+            found = np.flatnonzero(distances <= limit)
+        if len(found) > 2 * want:  # many alike: equals are as good as each other
+            found = found[np.argsort(distances[found], kind="stable")[: 2 * want]]
+        return found
+
+    def _measured(self, query: NDArray[np.float32]) -> NDArray[np.uint16]:
+        """Return in how many signs each row differs from the query; good until the next call."""
         import numpy as np  # noqa: PLC0415 - heavy; `import memory` stays light
 
         signs = self._signs(query[np.newaxis].astype(np.float16))[0]
@@ -286,18 +289,7 @@ class VectorIndex:
                     part[:] = total
                 elif word % 3 == 2 or word == self._words - 1:  # the last of three
                     np.add(part, total, out=part)
-        if barrier is not None:
-            np.maximum(distances, barrier, out=distances)
-        # One row in 16 tells about where to cut: to count them all would take as long as a third of the comparing.
-        sample = np.cumsum(np.bincount(distances[::_SAMPLE], minlength=self._dimensions + 2))
-        limit = min(int(np.searchsorted(sample, 1.25 * want / _SAMPLE)), self._dimensions)
-        found: NDArray[np.intp] = np.flatnonzero(distances <= limit)
-        while len(found) < want and limit < self._dimensions:
-            limit = min(limit + max(1, self._dimensions // 64), self._dimensions)
-            found = np.flatnonzero(distances <= limit)
-        if len(found) > 2 * want:  # many alike: equals are as good as each other
-            found = found[np.argsort(distances[found], kind="stable")[: 2 * want]]
-        return found
+        return distances
 
     def _score(self, at: NDArray[np.intp], query: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the cosines of rows. Float16 is widened by moving its bits: three times as fast as a cast."""
@@ -380,7 +372,7 @@ class VectorIndex:
             array[count : self._count] = 0
         self._bits[:, :count] = self._bits[:, at]
         self._bits[:, count : self._count] = 0
-        self._gone = int((self._marks[:count] == _GONE).sum())
+        self._gone = int((self._marks[:count] == GONE).sum())
         self._count = count
         self._barriers.clear()
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from memory.items import Trust
+from memory.marks import Only
 from memory.recall.fusion import scaled, share
 from memory.recall.question import Question
 from memory.recall.sql import Head, Light, Scope, Statements
-from memory.vectors import Only
 
 if TYPE_CHECKING:
     import numpy as np

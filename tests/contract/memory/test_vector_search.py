@@ -21,11 +21,12 @@ from memory.chain import Chain
 from memory.connections import Database, open_database
 from memory.embed.hashing import HashingEmbedder
 from memory.items import NewItem, Source, Tier, Trust
+from memory.marks import EVERY_STANDING, Only
 from memory.memory import Memory
 from memory.models import EventModel, HeadModel, ItemModel, VectorModel
 from memory.scanning import VectorScan, VectorScans
 from memory.serving import Serving, open_searches
-from memory.vectors import EVERY_STANDING, Only, VectorSearch
+from memory.vectors import VectorSearch
 
 EMBEDDER = HashingEmbedder()
 PEOPLE = Source(uri="user:ada", provenance=Provenance.HUMAN)

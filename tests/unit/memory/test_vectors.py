@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from memory.items import Tier, Trust
-from memory.vectors import Only, VectorIndex, mark_of
+from memory.marks import Only, mark_of
+from memory.vectors import VectorIndex
 
 DIMENSIONS = 64
 PLAIN = mark_of(tier=Tier.EPISODIC, trust=Trust.AGENT_DERIVED, archived=False, retired=False)
@@ -184,3 +185,31 @@ def test_every_combination_has_a_mark_of_its_own() -> None:
     marks = {mark_of(tier=tier, trust=trust, archived=old, retired=gone) for tier, trust, old, gone in kinds}
 
     assert marks == {*range(64)}
+
+
+@pytest.mark.parametrize("dimensions", [64, 384, 512])
+def test_what_is_near_is_what_a_search_finds_above_the_floor(dimensions: int) -> None:
+    draw = np.random.default_rng(7)
+    centres = unit(draw.normal(size=(40, dimensions)))
+    rows = unit(np.repeat(centres, 50, axis=0) + draw.normal(size=(2000, dimensions)) * 0.25 / dimensions**0.5)
+    marks = draw.choice(64, size=2000, p=[0.05] * 16 + [0.2 / 48] * 48).astype(np.uint8)
+    index = VectorIndex(dimensions)
+    index.add(np.arange(2000), rows, marks=marks)
+
+    found = [(index.near(row, floor=0.92, k=5), index.search(row, k=5)) for row in rows[:200]]
+
+    for near, searched in found:
+        close = searched[1] >= 0.92
+        assert near[0].tolist() == searched[0][close].tolist()
+    assert sum(len(near[0]) for near, _ in found) > 500
+
+
+def test_a_flood_of_the_same_is_not_scored_whole() -> None:
+    same = unit(np.random.default_rng(1).normal(size=(1, 64)))
+    index = VectorIndex(64)
+    index.add(np.arange(5000), np.repeat(same, 5000, axis=0), marks=np.zeros(5000, dtype=np.uint8))
+
+    seqs, cosines = index.near(same[0], floor=0.92, k=5)
+
+    assert seqs.tolist() == [0, 1, 2, 3, 4]
+    assert cosines.tolist() == pytest.approx([1.0] * 5, abs=1e-3)
