@@ -86,12 +86,12 @@ class Chain:
         hand = Hand(connection)
         if hand.is_postgres:  # on SQLite whoever may write is alone already
             # A statement of its own: whoever waited for the lock must see the event that was written meanwhile.
-            await hand.fetch(_LOCK, tenant)
-        rows = await hand.fetch(_HEAD, tenant)
-        if not rows:
-            await hand.fetch(_NEW_HEAD, tenant, 0, START)
-            if hand.is_postgres:
+            if not await hand.fetch(_LOCK, tenant):
+                await hand.fetch(_NEW_HEAD, tenant, 0, START)
                 await hand.fetch(_LOCK, tenant)
+            rows = await hand.fetch(_HEAD, tenant)
+        elif not (rows := await hand.fetch(_HEAD, tenant)):
+            await hand.fetch(_NEW_HEAD, tenant, 0, START)
             rows = await hand.fetch(_HEAD, tenant)
         number, head, at = rows[0]
         return cls(connection, tenant=tenant, number=number, head=head, at=read_moment(at or 0))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -75,7 +76,7 @@ class Hand:
             AuroraError: of the first that failed; what was in line behind it has been run, so roll back.
         """
         if self.is_postgres:
-            return [await each for each in told]
+            return await _in_turn(told)
         done = await asyncio.gather(*told, return_exceptions=True)
         for each in done:
             if isinstance(each, BaseException):
@@ -107,6 +108,16 @@ class Hand:
 
     async def _driver(self) -> Any:
         return (await self.connection.get_raw_connection()).driver_connection
+
+
+async def _in_turn(told: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Return what each returns; after the first that fails none is begun."""
+    waiting = deque(told)
+    try:
+        return [await waiting.popleft() for _ in told]
+    finally:
+        for each in waiting:
+            each.close()
 
 
 @lru_cache(maxsize=200)

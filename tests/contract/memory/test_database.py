@@ -268,3 +268,24 @@ async def test_a_commit_is_on_the_disk(tmp_path: Path) -> None:
         sync = (await connection.execute(text("PRAGMA synchronous"))).scalar()
 
     assert (mode, sync) == ("wal", 2)
+
+
+async def test_of_what_stands_in_line_the_first_fault_is_told(transactions: Database) -> None:
+    async with transactions.reading() as connection:
+        hand = Hand(connection)
+
+        with pytest.raises(StorageError, match="nothing_of_the_kind"):
+            await hand.at_once(
+                hand.fetch("SELECT 1"),
+                hand.fetch("SELECT 1 FROM nothing_of_the_kind"),
+                hand.fetch("SELECT 1 FROM nor_this"),
+            )
+
+
+async def test_what_stands_in_line_is_answered_in_its_order(transactions: Database) -> None:
+    async with transactions.reading() as connection:
+        hand = Hand(connection)
+
+        assert [rows[0][0] for rows in await hand.at_once(*(hand.fetch(f"SELECT {n}") for n in range(20)))] == [
+            *range(20)
+        ]
