@@ -20,7 +20,7 @@ from aurora.storage.schema import ensure_current
 from aurora.storage.unit_of_work import Storage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
     from datetime import timedelta
 
     from langchain_core.language_models.chat_models import BaseChatModel
@@ -32,6 +32,13 @@ if TYPE_CHECKING:
     from aurora.dispatch.route import Route
     from aurora.dispatch.worker import Worker, WorkLedger
     from aurora.ingest.pipeline import Pipeline
+    from aurora.storage.remembered import Judgements, TenantMemory
+    from aurora.storage.unit_of_work import Transaction
+    from memory.desk import Desk
+    from memory.memory import Memory
+    from memory.ports import Embedder, Transactions
+    from memory.serving import Serving
+    from memory.upkeep import Upkeep
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,7 @@ class Runtime:
             recall=nothing,
             correlator=nothing,
             recorder=nothing,
+            memory=nothing,
             knowledge=self.knowledge,
             rules=tuple(self.content.rules.values()),
             enrichers=tuple(self.content.enrichers.values()),
@@ -82,6 +90,86 @@ class Runtime:
     def knowledge(self) -> Knowledge:
         """ATT&CK and the warning lists, loaded on first use."""
         return open_knowledge()
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """What makes the vectors of memories. Loads nothing before it is first used."""
+        from memory.embed import open_embedder  # noqa: PLC0415 - only those who remember need it
+
+        return open_embedder(self.settings.memory.embedder)
+
+    @cached_property
+    def _searches(self) -> Serving:
+        from memory.serving import Serving  # noqa: PLC0415
+
+        return Serving(looks=self.storage.engine.dialect.name == "postgresql")
+
+    @cached_property
+    def _memories(self) -> dict[str, Memory]:
+        return {}
+
+    def memory(self, tenant: str) -> Memory:
+        """Return the memory of a tenant, the same each time: it knows which vectors serve."""
+        from aurora.storage.remembered import Connections  # noqa: PLC0415
+
+        if tenant not in self._memories:
+            self._memories[tenant] = self._memory(tenant, Connections(self.storage.of(tenant)))
+        return self._memories[tenant]
+
+    def _memory(self, tenant: str, transactions: Transactions) -> Memory:
+        from memory.memory import Memory  # noqa: PLC0415
+
+        return Memory(
+            transactions,
+            tenant=tenant,
+            clock=self.clock,
+            ids=self.ids,
+            embedder=self.embedder,
+            index=self._searches,
+        )
+
+    def desk(self, tenant: str, *, person: str) -> Desk:
+        """Return the memory of a tenant as a person works with it.
+
+        Args:
+            tenant: Whose.
+            person: Name of the authenticated person, who answers for what is added and taken away.
+        """
+        from memory.desk import Desk  # noqa: PLC0415
+
+        return Desk(self.memory(tenant), person=person)
+
+    def judgements(self, transaction: Transaction) -> Judgements | None:
+        """Return what keeps conclusions within an open transaction; `None` where memory is switched off."""
+        from aurora.storage.remembered import Within  # noqa: PLC0415
+        from memory.judgements import Judgements  # noqa: PLC0415
+
+        if not self.settings.memory.enabled:
+            return None
+        return Judgements(self._memory(transaction.tenant, Within(transaction)))
+
+    def run_memory(self, tenant: str) -> TenantMemory:
+        """Return the memory of a tenant as its runs use it."""
+        from aurora.storage.remembered import TenantMemory  # noqa: PLC0415
+        from memory.judgements import Judgements  # noqa: PLC0415
+
+        return TenantMemory(Judgements(self.memory(tenant)), tenant=tenant)
+
+    def tending(self) -> Callable[[], Awaitable[Mapping[str, int]]]:
+        """Return what tends the memories of all tenants, and tells how many jobs it did and vectors it made."""
+        upkeep: Upkeep | None = None
+
+        async def tend() -> Mapping[str, int]:
+            nonlocal upkeep
+            if upkeep is None:
+                from aurora.storage.remembered import Connections  # noqa: PLC0415
+                from memory.upkeep import Upkeep  # noqa: PLC0415
+
+                upkeep = Upkeep(Connections(self.storage), self.memory, ids=self.ids, owner="scheduler")
+            done = await upkeep.round()
+            return {"jobs": done.jobs, "vectors": done.vectors}
+
+        return tend
 
     @cached_property
     def circuits(self) -> Circuits:

@@ -59,6 +59,7 @@ async def open_scheduler(
             announce=None if route.is_local else route.announce,
             publishes=not route.is_local,
             trim=_Trim(brokers) if brokers else None,
+            tend=runtime.tending() if settings.memory.enabled else None,
             retention=settings.retention,
             presence=None if owner is None else _presence(runtime, owner),
             window=settings.ingest.dedup_window,

@@ -36,6 +36,7 @@ from aurora.services.breakers import apply_decisions, breakers_document
 from aurora.storage.engine import open_engine
 from aurora.storage.journal import JournalStore
 from aurora.storage.lookup import StoredLookup
+from aurora.storage.remembered import NoMemory, RunMemory, TenantMemory
 from aurora.storage.repositories.workers import Kind, Presence
 from aurora.storage.triage import StoredTriage
 from aurora.storage.unit_of_work import Transaction
@@ -149,7 +150,7 @@ async def _open_runner(
     tenants = _Tenants(runtime)
 
     def context(task: Task) -> RunContext:
-        ports, lookup = tenants.of(task.tenant)
+        ports, lookup, memory = tenants.of(task.tenant)
         return RunContext(
             task=task,
             clock=RunClock(task.created_at, clock=runtime.clock),
@@ -165,6 +166,7 @@ async def _open_runner(
             recall=ports,
             correlator=ports,
             recorder=ports,
+            memory=NoMemory() if memory is None else RunMemory(memory, task),
             knowledge=runtime.knowledge,
             rules=tuple(content.rules.values()),
             enrichers=tuple(content.enrichers.values()),
@@ -194,20 +196,25 @@ class _Tenants:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._ports: dict[str, tuple[StoredTriage, StoredLookup]] = {}
+        self._ports: dict[str, tuple[StoredTriage, StoredLookup, TenantMemory | None]] = {}
 
-    def of(self, tenant: str) -> tuple[StoredTriage, StoredLookup]:
-        """Return the ports of a tenant."""
+    def of(self, tenant: str) -> tuple[StoredTriage, StoredLookup, TenantMemory | None]:
+        """Return the ports of a tenant; without a memory where that is switched off."""
         if tenant not in self._ports:
-            storage = self._runtime.storage.of(tenant)
-            self._ports[tenant] = (StoredTriage(storage, clock=self._runtime.clock), StoredLookup(storage))
+            runtime = self._runtime
+            storage = runtime.storage.of(tenant)
+            self._ports[tenant] = (
+                StoredTriage(storage, clock=runtime.clock),
+                StoredLookup(storage),
+                runtime.run_memory(tenant) if runtime.settings.memory.enabled else None,
+            )
         return self._ports[tenant]
 
     async def read_ahead(self, tasks: Sequence[Task]) -> None:
         """Fetch what the runs of these tasks will ask for, tenant by tenant."""
         alerts = [(task.tenant, task.alert_id) for task in tasks if task.alert_id is not None]
         for tenant in {tenant: None for tenant, _ in alerts}:
-            ports, _ = self.of(tenant)
+            ports, *_ = self.of(tenant)
             await ports.read_ahead([alert_id for owner, alert_id in alerts if owner == tenant])
 
 

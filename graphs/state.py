@@ -17,7 +17,7 @@ class TriageState(TypedDict, total=False):
     observables: list[Json]
     """observables: every `Observable`, the alert's own first, then those found in its text."""
     recalled: list[Json]
-    """recall: `Finding`s of kind `past_verdict`."""
+    """recall: `Finding`s of kind `past_verdict`, then of kind `similar_case` and `fact`."""
     enriched: list[Json]
     """enrich: `Finding`s of all enrichers, in the order of their ids."""
     related: list[Json]

@@ -20,11 +20,19 @@ class DropReason(StrEnum):
     """Its tool call has a result already, as after a step that was run again."""
     CLEARED = "cleared"
     """Somebody cleared the window."""
+    TOKEN_CEILING = "token_ceiling"  # noqa: S105 - no password: these tokens are counted
+    """Together with the rest it had more tokens than there is room for."""
+    SHORTENED = "shortened"
+    """It is there, but its middle is not: it was too large to be there whole."""
+
+
+FELL = frozenset({DropReason.WINDOW_FULL, DropReason.TOKEN_CEILING})
+"""Of messages that were in the window and made room for others: a summary stands for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """One message that is gone."""
+    """One message that is gone, or that is no longer whole."""
 
     position: int
     """Its place among all messages that were ever added, counted from 0."""
@@ -45,12 +53,12 @@ class Ledger:
 
     @property
     def total(self) -> int:
-        """Messages dropped so far."""
-        return self._counts.total()
+        """Messages dropped so far. One that was only shortened is none of them."""
+        return self._counts.total() - self._counts[DropReason.SHORTENED]
 
     @property
     def counts(self) -> Mapping[DropReason, int]:
-        """Messages dropped so far, by reason; a reason that did not occur counts 0."""
+        """Messages dropped or shortened so far, by reason; a reason that did not occur counts 0."""
         return MappingProxyType({reason: self._counts[reason] for reason in DropReason})
 
     @property
@@ -59,6 +67,6 @@ class Ledger:
         return tuple(self._latest)
 
     def record(self, dropped: Dropped) -> None:
-        """Write down that a message is gone."""
+        """Write down that a message is gone, or is no longer whole."""
         self._counts[dropped.reason] += 1
         self._latest.append(dropped)

@@ -6,6 +6,7 @@ OpenAI's spelling (`role` instead of `type`). Whatever else is added is kept as 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -43,11 +44,37 @@ def answers(message: Message) -> str | None:
     return _text(message, "tool_call_id")
 
 
+def text_of(message: Message) -> str:
+    """Return what the message says; of content in parts, the parts that are text, one a line."""
+    content = _field(message, "content")
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list | tuple):
+        return ""
+    parts = (part if isinstance(part, str) else _text(part, "text") for part in content)
+    return "\n".join(part for part in parts if part)
+
+
+def calls_of(message: Message) -> list[tuple[str, str]]:
+    """Return the tool calls that the message makes, unreadable ones too: name, and arguments as JSON."""
+    found: list[tuple[str, str]] = []
+    for call in _made(message):
+        inner = _field(call, "function")
+        name = _text(call, "name") or _text(inner, "name") or ""
+        given = _field(call, "args") if inner is None else _field(inner, "arguments")
+        found.append((name, given if isinstance(given, str) else json.dumps(given or {}, default=str)))
+    return found
+
+
 def _ids(message: Message) -> Iterator[str]:
+    yield from filter(None, (_text(call, "id") for call in _made(message)))
+
+
+def _made(message: Message) -> Iterator[Any]:
     for name in ("tool_calls", "invalid_tool_calls"):
         made = _field(message, name)
         if isinstance(made, list | tuple):
-            yield from filter(None, (_text(call, "id") for call in made))
+            yield from made
 
 
 def _field(thing: Any, name: str) -> Any:

@@ -12,9 +12,15 @@ ROOT = Path(__file__).parents[1]
 def main() -> None:
     """Write every page that has changed, and say which."""
     sys.path.insert(0, str(ROOT))
-    from scripts import docs_how_to, docs_permissions, docs_rules, docs_settings  # noqa: PLC0415 - on the path set above
+    from scripts import (  # noqa: PLC0415 - on the path set above
+        docs_how_to,
+        docs_permissions,
+        docs_quality,
+        docs_rules,
+        docs_settings,
+    )
 
-    pages = {ROOT / each.PAGE: each.text() for each in (docs_permissions, docs_rules, docs_settings)}
+    pages = {ROOT / each.PAGE: each.text() for each in (docs_permissions, docs_quality, docs_rules, docs_settings)}
     command_line = runpy.run_path(str(ROOT / "scripts" / "docs_cli.py"))
     pages[command_line["PAGE"]] = command_line["render"]()
     for page, text in pages.items():

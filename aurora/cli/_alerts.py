@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.padding import Padding
 from rich.text import Text
 
+from aurora.cli._recalled import print_recalled
 from aurora.cli._show import block, heading, percent, plain, plural, severity, table, tail, verdict, when
 from aurora.kernel.models.verdict import FALLBACK
 from aurora.services.outcomes import told
@@ -71,6 +72,7 @@ def print_details(console: Console, alert: Mapping[str, Any]) -> None:
         console.print(plain(alert["reason"]))
     _facts(console, alert)
     _weights(console, alert)
+    print_recalled(console, alert["recalled"])
     _dropped(console, alert["dropped"])
     _evidence(console, alert["evidence"])
     _fields(console, alert["fields"])

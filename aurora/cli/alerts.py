@@ -291,6 +291,7 @@ def decide(
                 close=close,
                 clock=runtime.clock,
                 ids=runtime.ids,
+                judgements=runtime.judgements,
             )
             if as_json:
                 write_json(await describe_alert(runtime.storage, str(decided.alert_id)))

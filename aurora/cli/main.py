@@ -17,6 +17,7 @@ COMMANDS = {
     "triage": (ALERTS, "Turn alert files into verdicts that show their evidence."),
     "alerts": (ALERTS, "List alerts, look at one with everything known of it, correct a verdict."),
     "runs": (ALERTS, "Show what a run of a graph did, step by step."),
+    "memory": (ALERTS, "Search what is remembered, add facts and notes, take back or erase."),
     "replay": (ALERTS, "Run a run again from its journal and compare every step, byte by byte."),
     "worker": (DISPATCH, "Carry out tasks as they come, until told to stop."),
     "scheduler": (DISPATCH, "Fire schedules, and do what else comes by itself, until told to stop."),

@@ -63,6 +63,7 @@ def show(
 def _print(console: Console, details: dict[str, Any]) -> None:
     from rich.text import Text
 
+    from aurora.cli._recalled import print_recalled
     from aurora.cli._show import heading, percent, plain, table, verdict, when
 
     console.print(Text(f"run {details['run_id']}", style="bold"))
@@ -114,3 +115,4 @@ def _print(console: Console, details: dict[str, Any]) -> None:
             )
         )
         console.print(plain(found["reason"]))
+        print_recalled(console, found["recalled"])

@@ -41,7 +41,7 @@ class Finding(BaseModel):
 
     kind: str
     """What sort of thing: `field`, `warning_list`, `network`, `software`, `technique`, `past_verdict`, `related`,
-    `unanswered`."""
+    `similar_case`, `fact`, `memory`, `summary`, `unanswered`."""
 
     provenance: Provenance
     """No better than that of the value it is about: a listed domain that the attacker chose proves nothing."""

@@ -10,6 +10,7 @@ from aurora.kernel.clock import Clock
 from aurora.kernel.ids import AlertId, IdFactory
 from aurora.kernel.models import Task
 from aurora.kernel.ports.lookup import Lookup
+from aurora.kernel.ports.memory import CaseMemory
 from aurora.kernel.ports.triage import AlertSource, Correlator, Recall, Recorder
 from aurora.sdk.knowledge import Knowledge
 
@@ -36,6 +37,7 @@ class RunContext:
     recall: Recall
     correlator: Correlator
     recorder: Recorder
+    memory: CaseMemory
     knowledge: Knowledge
     rules: Sequence[RuleSpec]
     """In id order."""

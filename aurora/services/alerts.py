@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aurora.services.outcomes import Document, outcome_document, ranked, told
+from aurora.services.recalled import recalled
 from aurora.storage.unit_of_work import Storage
 
 OCCURRENCES = 20
@@ -12,7 +13,7 @@ OCCURRENCES = 20
 
 
 async def describe_alert(storage: Storage, alert: str) -> Document:
-    """Return an alert with its fields, evidence, contributions, history, occurrences and raw record.
+    """Return an alert with its fields, evidence, contributions, what was recalled, history, raw record.
 
     It begins with the keys of `outcome_document`.
 
@@ -46,6 +47,7 @@ async def describe_alert(storage: Storage, alert: str) -> Document:
         "decided_name": verdict.get("decided_name"),
         "model": verdict.get("model"),
         "contributions": [_contribution(each) for each in ranked(verdict.get("contributions", ()))],
+        "recalled": recalled(verdict.get("evidence", ()), verdict.get("contributions", ())),
         "dropped": [dict(each) for each in verdict.get("dropped", ())],
         "fields": [{"id": f"f{number}", **field} for number, field in enumerate(row["fields"], start=1)],
         "case": _case(cases[case_id]) if case_id in cases else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from aurora.kernel.ids import AlertId, CaseId, IdFactory, VerdictId
 from aurora.kernel.models import AlertStatus, Contribution, Decider, Verdict, VerdictLabel
 from aurora.kernel.untrusted import UntrustedText
 from aurora.services.outcomes import ANALYST_RULE
+from aurora.storage.remembered import Judgements
 from aurora.storage.triage import Conclusion, conclude
 from aurora.storage.unit_of_work import Storage, Transaction
 
@@ -41,11 +43,13 @@ async def decide_alert(
     close: bool = False,
     clock: Clock,
     ids: IdFactory,
+    judgements: Callable[[Transaction], Judgements | None] = lambda _: None,
 ) -> Decided:
     """Append an analyst's verdict to an alert; what rules or models said stays in its history.
 
     The reason becomes a piece of evidence of human provenance, with one claim that cites it. The evidence
-    that was there stays, behind it. Verdicts of later alerts with the same fingerprint recall the correction.
+    that was there stays, behind it. Verdicts of later alerts with the same fingerprint recall the correction, and with
+    a memory so do those of similar ones.
 
     Args:
         storage: Where the alert is.
@@ -56,6 +60,7 @@ async def decide_alert(
         close: Close the alert, so that the next occurrence opens a new one.
         clock: Time of the decision.
         ids: Where the id of the verdict comes from.
+        judgements: Returns what remembers the decision within its transaction, if anything does.
 
     Raises:
         NotFound: there is no such alert.
@@ -90,6 +95,9 @@ async def decide_alert(
         case_id = written.case_id or stored.case_id
         if case_id is not None:
             await transaction.cases.refresh([case_id], now=verdict.created_at)
+        remembers = judgements(transaction)
+        if remembers is not None:
+            await remembers.remember([(stored.alert, verdict, stored.alert.observables)])
     return Decided(
         alert_id=alert_id, before=before, verdict=verdict, status=(status or stored.alert.status).value, case_id=case_id
     )

@@ -11,6 +11,7 @@ from aurora.kernel.evidence import Provenance
 from aurora.kernel.ports.knowledge import AttackKnowledge
 from aurora.kernel.untrusted import clean
 from aurora.services.outcomes import ANALYST_RULE, Document, has_failed, ranked
+from aurora.services.recalled import recalled
 from aurora.services.report_tally import who
 from aurora.services.report_unread import unread
 from aurora.storage.repositories.alerts import Outcome
@@ -21,7 +22,7 @@ LONGEST = 1200
 LONGEST_TITLE, LONGEST_WHO = 160, 80
 """Characters, where an alert has one line."""
 
-_CLAIMS, _EVIDENCE, _VALUES, _UNREAD, _HISTORY = 40, 80, 24, 40, 12
+_CLAIMS, _EVIDENCE, _RECALLED, _VALUES, _UNREAD, _HISTORY = 40, 80, 12, 24, 40, 12
 """How many of each are listed; the others are counted."""
 
 _KINDS = ("past_verdict", "related", "technique", "warning_list", "network", "domain", "software")
@@ -99,6 +100,7 @@ def full_document(
         "model": _model(use) if isinstance(use, Mapping) else None,
         "claims": _some([_claim(each, places) for each in contributions], _CLAIMS),
         "cited": [each for each in shown if each["id"] in cited],
+        "recalled": _some([_recalled(each, places) for each in recalled(evidence, contributions)], _RECALLED),
         "others": [each for each in shown if each["id"] not in cited],
         "evidence_left": len(ordered) - len(shown),
         "techniques": [_technique(each, attack) for each in verdict.get("techniques", ())][:_VALUES],
@@ -159,6 +161,28 @@ def _evidence(each: Mapping[str, Any], place: int) -> Document:
         "trusted": each["provenance"] != Provenance.ATTACKER_WRITABLE,
         "source": cut(each.get("source"), 200),
     }
+
+
+def _recalled(each: Mapping[str, Any], places: Mapping[str, int]) -> Document:
+    return {
+        **each,
+        "place": places.get(each["id"]),
+        "text": cut(each["text"], 600),
+        "told_place": places.get(each["told_by"]),
+        "gauges": _gauges(each),
+        "cited_by": [{"rule": cut(one["rule"], 100), "weight": one["weight"]} for one in each["cited_by"][:8]],
+    }
+
+
+def _gauges(each: Mapping[str, Any]) -> list[tuple[str, float, str]]:
+    """Return name, share from 0 to 1 and value of what is drawn as a bar."""
+    days = each["age_days"]
+    drawn = [
+        ("alike", each["similarity"], f"{each['similarity'] or 0:.0%}"),
+        ("trust", each["trust_share"], str(each["trust"]).replace("_", " ")),
+        ("fresh", each["freshness"], "today" if days == 0 else "1 day" if days == 1 else f"{days or 0:,} days"),
+    ]
+    return [(name, share, text) for name, share, text in drawn if share is not None]
 
 
 def _technique(technique_id: str, attack: AttackKnowledge) -> Document:

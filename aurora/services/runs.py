@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aurora.services.outcomes import Document, told
+from aurora.services.recalled import recalled
 from aurora.storage.unit_of_work import Storage
 
 
@@ -88,4 +89,5 @@ def _verdict(row: dict[str, Any]) -> Document:
         "decided_name": row["decided_name"],
         "degraded": row["degraded"],
         "model": row["model"],
+        "recalled": recalled(row["evidence"] or (), row["contributions"] or ()),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -35,6 +35,7 @@ EXPIRY_EVERY = timedelta(minutes=2)
 RETENTION_EVERY = timedelta(hours=1)
 BATCHES_EVERY = timedelta(minutes=5)
 TRIM_EVERY = timedelta(minutes=1)
+TEND_EVERY = timedelta(minutes=5)
 BEAT_EVERY = timedelta(seconds=3)
 """As workers do, so that who is silent is known to be gone."""
 
@@ -54,6 +55,7 @@ PARTING = timedelta(seconds=2)
 
 Announce = Callable[[Sequence[Task]], Awaitable[object]]
 Trim = Callable[[], Awaitable[Sequence[DroppedGroup]]]
+Tend = Callable[[], Awaitable[Mapping[str, int]]]
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ class Scheduler:
         announce: Told of the tasks that were fired, such as `Route.announce`; that it fails costs time only.
         publishes: Whether a broker is told how tasks ended, so that the relay tells of those that are ended here.
         trim: Tidies the streams, such as `Broker.trim`.
+        tend: Tends what is remembered, and tells what it did, by name.
         retention: How long is kept what; `None`: for ever.
         presence: How this process is listed among those that work; `None`: it is not, or not for this.
         dedup_every: Pause between two sweeps for duplicates.
@@ -80,6 +83,7 @@ class Scheduler:
         retention_every: Pause between two sweeps for what need not be kept.
         batches_every: Pause between two looks for batches whose command is gone.
         trim_every: Pause between two calls of `trim`.
+        tend_every: Pause between two calls of `tend`.
         window: As acceptance has it.
     """
 
@@ -93,6 +97,7 @@ class Scheduler:
         announce: Announce | None = None,
         publishes: bool = False,
         trim: Trim | None = None,
+        tend: Tend | None = None,
         retention: RetentionSettings | None = None,
         presence: Presence | None = None,
         dedup_every: timedelta = DEDUP_EVERY,
@@ -101,9 +106,10 @@ class Scheduler:
         retention_every: timedelta = RETENTION_EVERY,
         batches_every: timedelta = BATCHES_EVERY,
         trim_every: timedelta = TRIM_EVERY,
+        tend_every: timedelta = TEND_EVERY,
         window: timedelta = WINDOW,
     ) -> None:
-        pauses = (dedup_every, look_every, expiry_every, retention_every, batches_every, trim_every)
+        pauses = (dedup_every, look_every, expiry_every, retention_every, batches_every, trim_every, tend_every)
         if min(pauses) <= timedelta():
             raise ValueError("pauses between rounds must be positive")
         self._publisher = publisher
@@ -113,6 +119,7 @@ class Scheduler:
         self._announce = announce
         self._publishes = publishes
         self._trim = trim
+        self._tend = tend
         self._retention = retention
         self._presence = presence
         self._dedup_every = dedup_every
@@ -121,6 +128,7 @@ class Scheduler:
         self._retention_every = retention_every
         self._batches_every = batches_every
         self._trim_every = trim_every
+        self._tend_every = tend_every
         self._window = window
         self._next_slot: datetime | None = None
         """When the next schedule is due, as of the last look."""
@@ -137,6 +145,8 @@ class Scheduler:
         self.runs_stripped_total = 0
         self.batches_accepted_total = 0
         self.groups_dropped_total = 0
+        self.memory_jobs_total = 0
+        self.memory_vectors_total = 0
         self.failures_total = 0
 
     async def __aenter__(self) -> Self:
@@ -159,6 +169,7 @@ class Scheduler:
             group.create_task(self._retention_loop(), name="scheduler:retention"),
             group.create_task(self._batch_loop(), name="scheduler:batches"),
             group.create_task(self._trim_loop(), name="scheduler:trim"),
+            group.create_task(self._tend_loop(), name="scheduler:memory"),
             group.create_task(self._presence_loop(), name="scheduler:presence"),
         ]
 
@@ -278,6 +289,15 @@ class Scheduler:
             told += 1
         return told
 
+    async def tend(self) -> Mapping[str, int]:
+        """Tend what is remembered; return what was done, by name."""
+        done = {} if self._tend is None else await self._tend()
+        self.memory_jobs_total += done.get("jobs", 0)
+        self.memory_vectors_total += done.get("vectors", 0)
+        if any(done.values()):
+            log.info("memory.tended", extra=dict(done))
+        return done
+
     async def beat(self) -> None:
         """Say that this process is there, and what it has done."""
         if self._storage is None or self._presence is None:
@@ -348,6 +368,9 @@ class Scheduler:
 
     async def _trim_loop(self) -> None:
         await self._again_and_again("trim", self.trim, lambda: self._trim_every)
+
+    async def _tend_loop(self) -> None:
+        await self._again_and_again("memory", self.tend, lambda: self._tend_every)
 
     async def _presence_loop(self) -> None:
         await self._again_and_again("presence", self.beat, lambda: BEAT_EVERY)

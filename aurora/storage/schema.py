@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-HEAD = "0003"
+HEAD = "0004"
 """Revision that this Aurora needs; a test holds it to the newest migration. Reading it costs no import of Alembic."""
+
+_BEFORE_MEMORY, _WITH_MEMORY = "0003", "0004"
+"""Around the migration that makes memory's tables. A memory that was opened without Aurora has them already, as that
+migration makes them; whichever migration changes them must find out here which of both it meets."""
 
 _LOCK = 0x41555241
 """PostgreSQL advisory lock of whoever migrates: "AURA"."""
@@ -30,7 +35,7 @@ class Revision:
     found: str | None
     """`None`: nothing of ours yet."""
     tables: int
-    """Tables that are there, ours or not."""
+    """Tables that are there, ours or not; of a memory that was made without Aurora, whose tables come beside it, 0."""
 
     @property
     def is_current(self) -> bool:
@@ -53,7 +58,7 @@ async def revision(engine: AsyncEngine) -> Revision:
 
 
 async def ensure_current(engine: AsyncEngine) -> None:
-    """Create the schema in an empty database; refuse one of another revision.
+    """Create the schema in an empty database, or beside a memory; refuse one of another revision.
 
     Raises:
         SchemaOutdated: the database must be upgraded first, or belongs to a newer Aurora or to something else.
@@ -111,8 +116,13 @@ async def differences(engine: AsyncEngine) -> list[Any]:
 def _revision(connection: Connection) -> Revision:
     tables = inspect(connection).get_table_names()
     if "alembic_version" not in tables:
-        return Revision(None, len(tables))
+        return Revision(None, 0 if _is_memory_alone(tables) else len(tables))
     return Revision(connection.scalar(text("SELECT version_num FROM alembic_version")), len(tables))
+
+
+def _is_memory_alone(tables: Collection[str]) -> bool:
+    """Tell whether a program that has no Aurora made them: `memory.opening.open_memory`, or a store."""
+    return "memory_items" in tables and all(table.startswith("memory_") for table in tables)
 
 
 def _upgrade(connection: Connection) -> None:
@@ -121,8 +131,12 @@ def _upgrade(connection: Connection) -> None:
 
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    config = alembic_config(connection)
     try:
-        command.upgrade(alembic_config(connection), "head")
+        if _is_memory_alone(inspect(connection).get_table_names()):
+            command.upgrade(config, _BEFORE_MEMORY)
+            command.stamp(config, _WITH_MEMORY)
+        command.upgrade(config, "head")
     except CommandError as error:
         found = _revision(connection).found
         raise SchemaOutdated(
@@ -137,7 +151,14 @@ def _differences(connection: Connection) -> list[Any]:
 
     from aurora.storage.models import Base  # noqa: PLC0415
 
-    return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), Base.metadata))
+    options = {"compare_type": True, "include_object": _is_ours}
+    return list(compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata))
+
+
+def _is_ours(thing: Any, name: str | None, kind: str, _reflected: bool, _compared: Any) -> bool:  # noqa: FBT001 - Alembic's
+    """Memory's tables are not ours: they have models, and a test that compares them, of their own."""
+    table = name if kind == "table" else getattr(getattr(thing, "table", None), "name", "")
+    return not (table or "").startswith("memory_")
 
 
 def alembic_config(connection: Connection | None = None) -> Config:

@@ -1,4 +1,4 @@
-"""recall: what was concluded before of alerts like this one."""
+"""recall: what was concluded before of alerts like this one, and what is known of those who take part."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from aurora.kernel.ids import AlertId
+from aurora.kernel.models import Alert, Observable
 
 if TYPE_CHECKING:
     from langgraph.runtime import Runtime
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
 
 
 async def recall(state: TriageState, runtime: Runtime[RunContext]) -> TriageState:
-    """Put past verdicts of the same fingerprint into the state; none of the alert's own batch is among them."""
-    found = await runtime.context.recall.past_verdicts(AlertId(UUID(state["alert_id"])))
-    return {"recalled": [each.model_dump(mode="json") for each in found]}
+    """Put past verdicts of the same fingerprint into the state, then what memory holds of similar alerts.
+
+    Nothing of the alert's own batch is among them.
+    """
+    context = runtime.context
+    same = await context.recall.past_verdicts(AlertId(UUID(state["alert_id"])))
+    known = await context.memory.similar(
+        Alert.model_validate(state["alert"]), [Observable.model_validate(each) for each in state["observables"]]
+    )
+    return {"recalled": [each.model_dump(mode="json") for each in (*same, *known)]}

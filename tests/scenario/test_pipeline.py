@@ -158,6 +158,44 @@ async def test_an_analysts_correction_changes_the_next_verdict_of_the_kind_and_i
     assert any(remembered["id"] in claim["evidence"] for claim in second["claims"])
 
 
+async def test_a_correction_is_recalled_for_a_similar_alert_that_has_another_fingerprint(database: str) -> None:
+    """The next day the same script runs on another host: memory finds what the fingerprint cannot."""
+    (first,) = await triage(database, _lines(_alert()))
+    clock = ManualClock(START + timedelta(days=1))
+    settings = load_settings(environ={}, database={"url": database})
+    async with open_runtime(settings, clock=clock) as runtime:
+        await decide_alert(
+            runtime.storage,
+            alert=first["alert_id"],
+            label=VerdictLabel.BENIGN,
+            reason="the deployment script of the platform team",
+            analyst="ines",
+            clock=clock,
+            ids=runtime.ids,
+            judgements=runtime.judgements,
+        )
+
+    later = START + timedelta(days=2)
+    (second,) = await triage(database, _lines(_alert(host="ws-2", time=later.isoformat())), seed=8, at=later)
+
+    (remembered,) = [
+        each for each in second["evidence"] if each["kind"] == "similar_case" and each["provenance"] == "human"
+    ]
+    (weighed,) = [each for each in second["claims"] if remembered["id"] in each["evidence"]]
+    assert first["verdict"] == "suspicious"
+    assert second["verdict"] in {"needs_review", "benign"}
+    assert "ines" in remembered["text"]
+    assert "platform team" in remembered["text"]
+    assert "similar alert benign" in weighed["text"]
+
+
+async def test_alerts_of_one_batch_do_not_remember_one_another(database: str) -> None:
+    documents = await triage(database, _lines(_alert(), _alert(host="ws-2"), _alert(host="ws-3")))
+
+    kinds = {each["kind"] for document in documents for each in document["evidence"]}
+    assert "similar_case" not in kinds
+
+
 async def _states(storage: Storage) -> dict[str, int]:
     async with storage.reading() as transaction:
         return await transaction.tasks.by_state()

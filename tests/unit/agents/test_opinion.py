@@ -93,7 +93,7 @@ class TestNeverMilder:
             "past_verdict", provenance=Provenance.AGENT_DERIVED, label="benign", decided_by="model", age_days="1"
         )
         view = see(make_alert(severity=Severity.LOW), past)
-        assert any(each.rule == "memory.machine" and each.weight < 0 for each in analyst.assess(view, RULES))
+        assert not any(each.rule == "memory.machine" for each in analyst.assess(view, RULES))
 
         before, after, _ = judged(view, opinion(claim("benign", "e1")), attack)
 

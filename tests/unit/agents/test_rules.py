@@ -242,9 +242,56 @@ def test_an_analyst_decides_and_the_rules_own_past_hardly_counts(judge):
     )
 
     assert (before.label, rules.label) == (MALICIOUS, MALICIOUS)
-    assert before.score - rules.score == 1.0
+    assert before.score == rules.score
     assert analyst.label is BENIGN
     assert stale.label is MALICIOUS
+
+
+def alike(label: str, similarity: str, excuses: str, *, decided_by: str = "analyst"):
+    told = {"label": label, "similarity": similarity, "excuses": excuses, "age_days": "1", "decided_by": decided_by}
+    return found("similar_case", **told)
+
+
+def test_what_was_excused_lowers_less_and_closes_nothing_where_another_command_was_run():
+    past = found("past_verdict", label="benign", decided_by="analyst", age_days="1")
+
+    same, other, unknown = (
+        [
+            each
+            for rule in RULES
+            if rule.id == "memory.analyst"
+            for each in rule.function(see(make_alert(), past, *more))
+        ]
+        for more in ((alike("benign", "1.00", "1.00"),), (alike("benign", "0.80", "0.00"),), ())
+    )
+
+    assert [(each.weight, each.closes) for each in (*same, *other, *unknown)] == [
+        (-35.0, True),
+        (-7.0, False),
+        (-35.0, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cases", "weight"),
+    [
+        ([("benign", "0.90", "0.80")], -11.2),
+        ([("benign", "0.98", "0.30")], None),
+        ([("benign", "0.98", "")], None),
+        ([("benign", "0.98", "0.98"), ("malicious", "0.60", "0.10")], None),
+        ([("malicious", "0.90", "0.00")], 12.6),
+    ],
+)
+def test_a_similar_alert_excuses_only_what_is_alike_beyond_the_words_of_outsiders(cases, weight):
+    shown = weights(see(make_alert(), *(alike(*each) for each in cases)))
+
+    assert shown.get("memory.similar") == weight
+
+
+def test_no_number_of_machines_that_called_similar_alerts_benign_lowers_anything():
+    machines = [alike("benign", "1.00", "1.00", decided_by=who) for who in ("rules", "model") * 3]
+
+    assert "memory.similar" not in weights(see(make_alert(), *machines))
 
 
 def test_only_the_youngest_decision_of_an_analyst_counts(judge):

@@ -195,6 +195,7 @@ class Desk:
                 recall=nothing,
                 correlator=nothing,
                 recorder=nothing,
+                memory=nothing,
                 knowledge=Knowledge(attack=nothing, lists=nothing),
                 rules=(),
                 enrichers=(),
