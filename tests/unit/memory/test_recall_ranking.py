@@ -23,6 +23,11 @@ def test_values_are_scaled_between_the_least_and_the_greatest():
     assert scaled([0.2, None, 0.6, 0.4]) == pytest.approx([0.0, 0.0, 1.0, 0.5])
 
 
+def test_what_differs_by_rounding_alone_counts_alike():
+    assert scaled([0.51234, 0.51236, None]) == [1.0, 1.0, 0.0]
+    assert scaled([0.51, 0.52]) == [0.0, 1.0]
+
+
 def test_what_is_found_alone_counts_in_full():
     assert scaled([0.3]) == [1.0]
     assert scaled([]) == []

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from memory.items import Tier, Trust
 from memory.marks import Only, mark_of
+from memory.twelve import packed, products, unpacked
 from memory.vectors import VectorIndex
 
 DIMENSIONS = 64
@@ -64,6 +65,16 @@ def test_cosines_are_true_to_three_digits_and_descend() -> None:
     assert (np.diff(cosines) <= 0).all()
 
 
+@pytest.mark.parametrize("dimensions", [64, 101, 512])
+def test_equal_vectors_have_equal_cosines_wherever_they_stand(dimensions: int) -> None:
+    vector, query = some(2, dimensions=dimensions)
+    index = index_of(np.repeat(vector[None], 23, axis=0))
+
+    found_at = [index.search(query, k=23, among=np.arange(1, last))[1] for last in range(2, 25)]
+
+    assert len({*np.concatenate(found_at).tolist()}) == 1
+
+
 def test_of_equals_the_older_comes_first() -> None:
     index = index_of(np.repeat(some(1), 3_000, axis=0))
 
@@ -78,13 +89,26 @@ def test_a_query_that_says_nothing_finds_nothing() -> None:
     assert found(index, some(1)[0], k=0) == []
 
 
-def test_numbers_too_small_for_a_normal_half_still_count() -> None:
-    vectors = np.full((2, DIMENSIONS), 3e-6, dtype=np.float32)
-    vectors[0, 0] = vectors[1, 1] = 1.0
+@pytest.mark.parametrize("dimensions", [64, 101, 384, 512])
+def test_numbers_are_kept_to_a_part_in_4000_of_the_greatest_of_their_row(dimensions: int) -> None:
+    vectors = some(300, dimensions=dimensions) * np.geomspace(1e-6, 1.0, 300, dtype=np.float32)[:, None]
+    vectors[7] = 0.0
+    query = some(1, dimensions=dimensions)[0]
 
-    _, cosines = index_of(vectors).search(np.full(DIMENSIONS, 0.125, dtype=np.float32), k=1)
+    rows, scales = packed(vectors)
 
-    assert cosines[0] == pytest.approx(0.125 + 63 * 0.125 * 3e-6, abs=1e-6)
+    assert rows.nbytes == 300 * (dimensions + -(-dimensions // 2))
+    assert (np.abs(unpacked(rows) * scales[:, None] - vectors) <= np.abs(vectors).max(axis=1)[:, None] / 4_000).all()
+    assert products(rows, query) * scales == pytest.approx((unpacked(rows) * scales[:, None]) @ query, abs=1e-5)
+
+
+def test_one_number_far_above_the_others_takes_little_from_them() -> None:
+    vectors = some(1) * np.float32(0.1)
+    vectors[0, 5] = 0.995
+
+    _, cosines = index_of(vectors).search(some(1)[0], k=1)
+
+    assert cosines[0] == pytest.approx(float(vectors[0] @ some(1)[0]), abs=1e-3)
 
 
 @pytest.mark.parametrize("count", [100, 3_000])
@@ -134,9 +158,10 @@ def test_what_is_removed_leaves_no_number_behind() -> None:
     assert index.holds(np.array([4, 5])).tolist() == [True, False]
 
 
-def test_an_index_of_100k_takes_less_than_a_kilobyte_an_item() -> None:
-    rows = np.zeros((100_000, 384), dtype=np.float16)
-    index = VectorIndex(384)
+@pytest.mark.parametrize("dimensions", [384, 512])
+def test_an_index_of_100k_takes_less_than_a_kilobyte_an_item(dimensions: int) -> None:
+    rows = np.zeros((100_000, dimensions), dtype=np.float16)
+    index = VectorIndex(dimensions)
     for start in range(0, 100_000, 5_000):
         seqs = np.arange(start, start + 5_000)
         index.add(seqs, rows[seqs], marks=np.full(5_000, PLAIN, dtype=np.uint8))
