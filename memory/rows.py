@@ -130,7 +130,8 @@ class Rows:
 
     async def standing(self, seqs: Iterable[int]) -> dict[int, UUID]:
         """Return the ids of those of these rows that are the tenant's, active and not retired."""
-        stands = "tenant = $2 AND retired_at IS NULL AND state = 'active'"
+        aside = self._hand.aside
+        stands = f"{aside('tenant')} = $2 AND retired_at IS NULL AND {aside('state')} = 'active'"
         statement = f"SELECT seq, id FROM memory_items WHERE seq {self._hand.among('$1', 'bigint')} AND {stands}"
         found: dict[int, UUID] = {}
         for some in _pieces([*seqs]):
@@ -215,7 +216,8 @@ class Rows:
 
     async def renew(self, seqs: Sequence[int], *, version: int) -> None:
         """Give items a later version, by which the indexes of other processes read them again."""
-        statement = f"UPDATE memory_items SET version = $3 WHERE tenant = $1 AND seq {self._hand.among('$2', 'bigint')}"
+        mine = f"{self._hand.aside('tenant')} = $1"
+        statement = f"UPDATE memory_items SET version = $3 WHERE {mine} AND seq {self._hand.among('$2', 'bigint')}"
         await self._hand.fetch(statement, self._tenant, self._hand.many(seqs), version)
 
     def id(self, value: UUID | None) -> object:

@@ -289,7 +289,8 @@ class StoreWriting:
         created = "value ->> 'created_at'" if self._hand.is_postgres else "json_extract(value, '$.created_at')"
         statement = (
             f"SELECT seq, {created} FROM memory_items"  # noqa: S608 - one of two constants
-            f" WHERE tenant = $1 AND tier = 'store' AND seq {self._hand.among('$2', 'bigint')}"
+            f" WHERE {self._hand.aside('tenant')} = $1 AND {self._hand.aside('tier')} = 'store'"
+            f" AND seq {self._hand.among('$2', 'bigint')}"
         )
         found: dict[int, datetime] = {}
         for start in range(0, len(seqs), _MANY):
